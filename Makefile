@@ -1,0 +1,57 @@
+# Every verb sets up what it needs. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+INPUT ?= examples/publication.json
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the verbs
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.12, for instance.")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt 2> $(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . 2> $(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@touch $(READY)
+
+.PHONY: demo
+demo: $(READY) ## Run the main job, from HTTP to live status (INPUT=file.json for your own request)
+	@exec $(BIN)/python -m examples.demo $(INPUT)
+
+.PHONY: test
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest -q -m "not faults and not official_cli"
+
+.PHONY: check
+check: $(READY) ## Check style, types, imports, the snapshot and the official advisors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/sql/test_snapshot.py tests/wire/test_official_cli.py
+
+.PHONY: dev
+dev: $(READY) ## Start devstack, the functions and the provider doubles, until Ctrl-C
+	@exec $(BIN)/python -m examples.dev
+
+.PHONY: bench
+bench: $(READY) ## Measure, side by side with the bare reference; writes build/bench
+	$(BIN)/python -m benchmarks
+
+.PHONY: faults
+faults: $(READY) ## Run the fault campaign: minutes of kills and cuts
+	$(BIN)/python -m pytest -q -m faults
+
+.PHONY: snapshot
+snapshot: $(READY) ## Write supabase/schema from the migrations
+	$(BIN)/python -m devstack.snapshot
+
+.PHONY: clean
+clean: ## Remove what the verbs made
+	rm -rf $(VENV) build .devstack .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

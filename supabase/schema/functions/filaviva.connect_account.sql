@@ -1,0 +1,25 @@
+CREATE FUNCTION filaviva.connect_account(p_user_id uuid, p_platform text, p_external_id text, p_display_name text, p_secrets jsonb) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  if coalesce(p_secrets ->> 'access_token', '') = '' then
+    perform filaviva.fail(400, 'invalid_field', 'p_secrets needs an access_token.', 'Send {"access_token": …} and whatever the platform gave with it.');
+  end if;
+  insert into public.social_accounts (user_id, platform, external_id, display_name)
+  values (p_user_id, p_platform, p_external_id, p_display_name)
+  on conflict on constraint a_user_has_one_account_a_platform do update set
+    external_id = excluded.external_id, display_name = excluded.display_name, status = 'connected',
+    version = social_accounts.version + 1, updated_at = filaviva.now()
+  returning id into v_id;
+  perform filaviva.put_secret('social_account:' || v_id, p_secrets::text);
+  return v_id;
+end
+$$;
+
+COMMENT ON FUNCTION filaviva.connect_account(p_user_id uuid, p_platform text, p_external_id text, p_display_name text, p_secrets jsonb) IS 'Stores a user''s account on a platform with its tokens, over an earlier one; for the service role, after the platform''s own sign-in.';
+
+REVOKE ALL ON FUNCTION filaviva.connect_account(p_user_id uuid, p_platform text, p_external_id text, p_display_name text, p_secrets jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION filaviva.connect_account(p_user_id uuid, p_platform text, p_external_id text, p_display_name text, p_secrets jsonb) TO service_role;

@@ -1,0 +1,17 @@
+CREATE FUNCTION filaviva.lock_jobs(p_job_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform from filaviva.job_groups g
+  where (g.queue, g.group_key) in (
+    select j.queue, j.group_key from public.jobs j where j.id = any (p_job_ids) and j.group_key is not null
+  )
+  order by g.queue, g.group_key for update;
+  perform from public.jobs j where j.id = any (p_job_ids) order by j.id for update;
+end
+$$;
+
+COMMENT ON FUNCTION filaviva.lock_jobs(p_job_ids uuid[]) IS 'Locks in the one order that everybody who waits keeps: groups by key, then jobs by id.';
+
+REVOKE ALL ON FUNCTION filaviva.lock_jobs(p_job_ids uuid[]) FROM PUBLIC;

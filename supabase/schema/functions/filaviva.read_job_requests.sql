@@ -1,0 +1,24 @@
+CREATE FUNCTION filaviva.read_job_requests(p_jobs jsonb) RETURNS SETOF filaviva.new_job
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select r.ord::int, gen_random_uuid(), nextval('filaviva.job_seq'), coalesce(r.queue, k.queue), r.kind,
+    coalesce(r.user_id, filaviva.caller_id()), r.company_id, r.instance_id,
+    coalesce(r.payload, '{}'), coalesce(r.metadata, '{}'), coalesce(r.priority, 0), r.group_key, r.idempotency_key,
+    case when r.idempotency_key is not null
+      then sha256(convert_to(((p_jobs -> (r.ord::int - 1)) - 'idempotency_key')::text, 'UTF8')) end,
+    r.correlation_id, r.scheduled_at,
+    coalesce(r.max_attempts, k.max_attempts, q.max_attempts), coalesce(k.timeout_seconds, q.timeout_seconds)
+  from rows from (jsonb_to_recordset(p_jobs) as (
+      kind text, queue text, payload jsonb, metadata jsonb, priority int, group_key text, idempotency_key text,
+      correlation_id text, scheduled_at timestamptz, max_attempts int, company_id uuid, instance_id text, user_id uuid
+    )) with ordinality as r(kind, queue, payload, metadata, priority, group_key, idempotency_key,
+      correlation_id, scheduled_at, max_attempts, company_id, instance_id, user_id, ord)
+  left join public.kinds k on k.kind = r.kind
+  left join public.queues q on q.name = coalesce(r.queue, k.queue)
+  order by r.ord
+$$;
+
+COMMENT ON FUNCTION filaviva.read_job_requests(p_jobs jsonb) IS 'The elements of a checked call as rows. An unknown kind or queue leaves its numbers null.';
+
+REVOKE ALL ON FUNCTION filaviva.read_job_requests(p_jobs jsonb) FROM PUBLIC;

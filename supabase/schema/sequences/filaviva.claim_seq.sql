@@ -1,0 +1,6 @@
+CREATE SEQUENCE filaviva.claim_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;

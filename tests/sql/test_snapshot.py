@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from devstack.snapshot import snapshot
+from tests.conftest import REPOSITORY, Database
+
+SCHEMA = REPOSITORY / "supabase" / "schema"
+
+
+def test_the_snapshot_is_not_stale(database: Database) -> None:
+    written = {str(path.relative_to(SCHEMA)): path.read_text() for path in SCHEMA.rglob("*.sql")}
+    fresh = snapshot(database.cluster, database.name)
+    assert sorted(written) == sorted(fresh), "run `make snapshot`"
+    stale = [name for name, text in fresh.items() if written[name] != text]
+    assert stale == [], "run `make snapshot`"
+
+
+def test_every_object_has_its_file(database: Database) -> None:
+    with database.connect() as connection:
+        names = {
+            f"functions/{row[0]}.{row[1]}.sql"
+            for row in connection.execute(
+                "select pronamespace::regnamespace::text, proname from pg_proc"
+                " where pronamespace in ('public'::regnamespace, 'filaviva'::regnamespace)"
+            )
+        }
+    assert names <= {str(path.relative_to(SCHEMA)) for path in Path(SCHEMA).rglob("*.sql")}
