@@ -1,0 +1,50 @@
+"""What the doubles of one application share: rules, ledger, faults, numbers, and who a token belongs to."""
+
+import itertools
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx
+
+from devstack.providers.faults import Faults
+from devstack.providers.ledger import Ledger
+
+TOKEN_PREFIX = "double:"  # noqa: S105 - not a secret: the doubles accept it from anybody
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRules:
+    """How the doubles behave where the real platforms vary."""
+
+    processing_polls: int = 1
+    """Polls that answer "still processing" before a post or a container is ready."""
+    instagram_quota_total: int = 10_000
+    """Posts an account may make in 24 hours. The real limit is 50 or 100; load tests make more."""
+
+
+@dataclass(slots=True)
+class World:
+    """State of one application of doubles."""
+
+    rules: ProviderRules = ProviderRules()
+    ledger: Ledger = field(default_factory=Ledger)
+    faults: Faults = field(default_factory=Faults)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
+    """For pulling media."""
+
+    def next_number(self) -> int:
+        """A number that was not given before."""
+        return next(self.numbers)
+
+
+def token_for(account: str) -> str:
+    """The access token that every double accepts for the account with this external id."""
+    return TOKEN_PREFIX + account
+
+
+def account_of(token: str) -> str | None:
+    """Whose token this is; None for a token that the doubles refuse, which is any other shape."""
+    account = token.removeprefix(TOKEN_PREFIX)
+    return account if account and account != token else None
