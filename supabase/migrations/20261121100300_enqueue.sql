@@ -84,12 +84,12 @@ end
 $$;
 comment on function filaviva.check_job_requests(jsonb) is 'Raises an error that names the first wrong position and field of an enqueue call.';
 
-create function filaviva.read_job_requests(p_jobs jsonb) returns setof filaviva.new_job
+create function filaviva.read_job_requests(p_jobs jsonb, p_owner uuid) returns setof filaviva.new_job
 language sql volatile
 set search_path = ''
 as $$
   select r.ord::int, gen_random_uuid(), nextval('filaviva.job_seq'), coalesce(r.queue, k.queue), r.kind,
-    coalesce(r.user_id, filaviva.caller_id()), r.company_id, r.instance_id,
+    coalesce(r.user_id, p_owner), r.company_id, r.instance_id,
     coalesce(r.payload, '{}'), coalesce(r.metadata, '{}'), coalesce(r.priority, 0), r.group_key, r.idempotency_key,
     case when r.idempotency_key is not null
       then sha256(convert_to(((p_jobs -> (r.ord::int - 1)) - 'idempotency_key')::text, 'UTF8')) end,
@@ -104,7 +104,7 @@ as $$
   left join public.queues q on q.name = coalesce(r.queue, k.queue)
   order by r.ord
 $$;
-comment on function filaviva.read_job_requests(jsonb) is
+comment on function filaviva.read_job_requests(jsonb, uuid) is
   'The elements of a checked call as rows. An unknown kind or queue leaves its numbers null.';
 
 create function filaviva.parse_job_requests(p_jobs jsonb) returns filaviva.new_job[]
@@ -113,12 +113,13 @@ set search_path = ''
 as $$
 declare
   v_trusted constant boolean := filaviva.is_trusted();
+  v_owner constant uuid := filaviva.caller_id();
   v_jobs filaviva.new_job[];
   v_bad record;
 begin
   perform filaviva.check_job_requests(p_jobs);
   begin
-    v_jobs := array(select r from filaviva.read_job_requests(p_jobs) r);
+    v_jobs := array(select r from filaviva.read_job_requests(p_jobs, v_owner) r);
   exception when data_exception then
     perform filaviva.fail(400, 'invalid_field', 'A field of a job cannot be read: ' || sqlerrm || '.',
       'scheduled_at is an ISO 8601 time; user_id and company_id are uuids.');

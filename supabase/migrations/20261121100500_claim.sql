@@ -102,16 +102,18 @@ comment on function filaviva.release_groups(text, timestamptz, int) is
   'Gives every group without a head its next job: highest priority, then order of enqueue, once its gap is over.';
 
 create function filaviva.take_due(p_queue text, p_min_priority int, p_limit int) returns uuid[]
-language sql volatile
+language plpgsql volatile
 set search_path = ''
 as $$
-  select array(
+begin
+  return array(
     select j.id from public.jobs j
     where j.queue = p_queue and j.fair_tag is not null and j.priority >= p_min_priority
     order by j.priority desc, j.fair_tag
     limit greatest(p_limit, 0)
     for update skip locked
-  )
+  );
+end
 $$;
 comment on function filaviva.take_due(text, int, int) is 'Locks the next due jobs of a queue, best first.';
 
@@ -153,19 +155,23 @@ $$;
 comment on function filaviva.read_window(text, int, int) is 'Reads ready messages from pgmq and locks their jobs; both arrays are in the messages'' order.';
 
 create function filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[]) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'job_id', j.id, 'claim_id', j.claim_id, 'mode', j.mode, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-      'queue', j.queue, 'kind', j.kind, 'payload', j.payload, 'metadata', j.metadata, 'user_id', j.user_id,
-      'company_id', j.company_id, 'instance_id', j.instance_id, 'group_key', j.group_key, 'correlation_id', j.correlation_id,
-      'checkpoint', c.checkpoint, 'committed', j.committed_at is not null, 'timeout_seconds', j.timeout_seconds,
-      'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at
-    ) order by j.priority desc, j.seq), '[]')
-  from public.jobs j
-  left join filaviva.job_checkpoints c on c.job_id = j.id
-  where j.id = any (p_job_ids) and j.claim_id = any (p_claim_ids) and j.status = 'processing'
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+        'job_id', j.id, 'claim_id', j.claim_id, 'mode', j.mode, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+        'queue', j.queue, 'kind', j.kind, 'payload', j.payload, 'metadata', j.metadata, 'user_id', j.user_id,
+        'company_id', j.company_id, 'instance_id', j.instance_id, 'group_key', j.group_key, 'correlation_id', j.correlation_id,
+        'checkpoint', c.checkpoint, 'committed', j.committed_at is not null, 'timeout_seconds', j.timeout_seconds,
+        'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at
+      ) order by j.priority desc, j.seq), '[]')
+    from public.jobs j
+    left join filaviva.job_checkpoints c on c.job_id = j.id
+    where j.id = any (p_job_ids) and j.claim_id = any (p_claim_ids) and j.status = 'processing'
+  );
+end
 $$;
 comment on function filaviva.claimed_jobs(uuid[], bigint[]) is 'Claimed jobs as a worker gets them, as far as the claims still hold.';
 
@@ -205,14 +211,18 @@ comment on function filaviva.hidden_seconds(public.queues) is
   'How long a claimed message stays hidden: the outer bound of a claim and a margin. Renewing a lease touches the job alone.';
 
 create function filaviva.next_due_in_ms(p_queue text, p_now timestamptz) returns bigint
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select case when d.at is not null then greatest(0, ceil(extract(epoch from d.at - p_now) * 1000))::bigint end
-  from (select least(
-    (select min(j.next_run_at) from public.jobs j where j.queue = p_queue and j.next_run_at is not null),
-    (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null)
-  ) as at) d
+begin
+  return (
+    select case when d.at is not null then greatest(0, ceil(extract(epoch from d.at - p_now) * 1000))::bigint end
+    from (select least(
+      (select min(j.next_run_at) from public.jobs j where j.queue = p_queue and j.next_run_at is not null),
+      (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null)
+    ) as at) d
+  );
+end
 $$;
 comment on function filaviva.next_due_in_ms(text, timestamptz) is 'Milliseconds until the next waiting job or group may run; null when none waits for a time.';
 

@@ -73,57 +73,61 @@ $$;
 comment on function filaviva.parse_settlements(jsonb) is 'Checks a settle call; the error names the first wrong element.';
 
 create function filaviva.decide(p_results filaviva.settlement[], p_now timestamptz) returns filaviva.decision[]
-language sql volatile  -- the jitter
+language plpgsql volatile
 set search_path = ''
 as $$
-  with facts as (
-    select r.*, j.status as job_status, j.mode as job_mode, j.attempt as job_attempt, j.max_attempts, j.snoozes as job_snoozes,
-      j.queue, j.group_key, j.msg_id, q.max_snoozes,
-      j.committed_at is not null as committed, j.reconcilable, j.cancel_requested_at is not null as cancel_wanted,
-      random() * filaviva.backoff_seconds(j.attempt, q.backoff_base_seconds, q.backoff_factor, q.backoff_max_seconds) as backoff,
+begin
+  return (
+    with facts as (
+      select r.*, j.status as job_status, j.mode as job_mode, j.attempt as job_attempt, j.max_attempts, j.snoozes as job_snoozes,
+        j.queue, j.group_key, j.msg_id, q.max_snoozes,
+        j.committed_at is not null as committed, j.reconcilable, j.cancel_requested_at is not null as cancel_wanted,
+        random() * filaviva.backoff_seconds(j.attempt, q.backoff_base_seconds, q.backoff_factor, q.backoff_max_seconds) as backoff,
+        case
+          when j.id is null then 'gone'
+          when j.claim_id is distinct from r.claim_id then 'stale'
+          when j.status <> 'processing' or row_number() over (partition by r.job_id order by r.ord) > 1 then 'already'
+          else 'ok'
+        end as applied
+      from unnest(p_results) r
+      left join public.jobs j on j.id = r.job_id
+      left join public.queues q on q.name = j.queue
+    ), ends as (
+      select f.*, case
+          when f.outcome = 'done' then 'completed'
+          when f.outcome = 'reject' then 'failed'
+          when f.outcome = 'cancelled' then 'cancelled'
+          when f.outcome in ('release', 'retry') and f.cancel_wanted then 'cancelled'
+          when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 then 'retrying' else 'pending' end
+          when f.outcome = 'retry' then case when f.job_attempt < f.max_attempts then 'retrying' else 'failed' end
+          when f.outcome = 'snooze' and f.job_snoozes < f.max_snoozes then 'retrying'
+          when f.outcome = 'snooze' then case when f.committed then 'unconfirmed' else 'failed' end
+          when f.outcome = 'unconfirmed' and f.job_mode = 'run' and f.committed and f.reconcilable then 'retrying'
+          else 'unconfirmed'
+        end as next_status
+      from facts f
+    )
+    select array_agg(row(
+      e.ord, e.job_id, e.applied, e.outcome,
+      case when e.applied = 'ok' then e.next_status else e.job_status end,
       case
-        when j.id is null then 'gone'
-        when j.claim_id is distinct from r.claim_id then 'stale'
-        when j.status <> 'processing' or row_number() over (partition by r.job_id order by r.ord) > 1 then 'already'
-        else 'ok'
-      end as applied
-    from unnest(p_results) r
-    left join public.jobs j on j.id = r.job_id
-    left join public.queues q on q.name = j.queue
-  ), ends as (
-    select f.*, case
-        when f.outcome = 'done' then 'completed'
-        when f.outcome = 'reject' then 'failed'
-        when f.outcome = 'cancelled' then 'cancelled'
-        when f.outcome in ('release', 'retry') and f.cancel_wanted then 'cancelled'
-        when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 then 'retrying' else 'pending' end
-        when f.outcome = 'retry' then case when f.job_attempt < f.max_attempts then 'retrying' else 'failed' end
-        when f.outcome = 'snooze' and f.job_snoozes < f.max_snoozes then 'retrying'
-        when f.outcome = 'snooze' then case when f.committed then 'unconfirmed' else 'failed' end
-        when f.outcome = 'unconfirmed' and f.job_mode = 'run' and f.committed and f.reconcilable then 'retrying'
-        else 'unconfirmed'
-      end as next_status
-    from facts f
-  )
-  select array_agg(row(
-    e.ord, e.job_id, e.applied, e.outcome,
-    case when e.applied = 'ok' then e.next_status else e.job_status end,
-    case
-      when e.outcome = 'unconfirmed' and e.next_status = 'retrying' then 'reconcile'
-      when e.outcome = 'retry' then 'run'
-      else e.job_mode
-    end,
-    e.job_attempt - case when e.outcome in ('snooze', 'release') and e.job_mode = 'run' then 1 else 0 end,
-    e.job_snoozes + case when e.outcome = 'snooze' then 1 else 0 end,
-    case when e.next_status in ('pending', 'retrying') then
-      case when e.outcome = 'release' then p_now
-        else coalesce(e.run_at, p_now + make_interval(secs => coalesce(e.after_seconds, e.backoff)::double precision)) end
-    end,
-    e.committed and e.outcome <> 'retry',
-    coalesce(e.error_code, case when e.outcome = 'snooze' and e.next_status <> 'retrying' then 'too_many_snoozes' end),
-    e.error_message, e.error_details, e.result, e.checkpoint, e.queue, e.group_key, e.msg_id
-  )::filaviva.decision order by e.ord)
-  from ends e
+        when e.outcome = 'unconfirmed' and e.next_status = 'retrying' then 'reconcile'
+        when e.outcome = 'retry' then 'run'
+        else e.job_mode
+      end,
+      e.job_attempt - case when e.outcome in ('snooze', 'release') and e.job_mode = 'run' then 1 else 0 end,
+      e.job_snoozes + case when e.outcome = 'snooze' then 1 else 0 end,
+      case when e.next_status in ('pending', 'retrying') then
+        case when e.outcome = 'release' then p_now
+          else coalesce(e.run_at, p_now + make_interval(secs => coalesce(e.after_seconds, e.backoff)::double precision)) end
+      end,
+      e.committed and e.outcome <> 'retry',
+      coalesce(e.error_code, case when e.outcome = 'snooze' and e.next_status <> 'retrying' then 'too_many_snoozes' end),
+      e.error_message, e.error_details, e.result, e.checkpoint, e.queue, e.group_key, e.msg_id
+    )::filaviva.decision order by e.ord)
+    from ends e
+  );
+end
 $$;
 comment on function filaviva.decide(filaviva.settlement[], timestamptz) is
   'The whole rule of what an outcome does to a job, without changing anything. The jobs must be locked.';

@@ -107,7 +107,7 @@ def test_operators_see_every_owners_jobs(engine: Engine, alice: uuid.UUID, bob: 
     claims = {"role": "authenticated", "sub": str(bob), "app_metadata": {"filaviva_role": "operator"}}
     with engine.as_role("authenticated", claims):
         assert engine.value("select count(*) from public.jobs") == 1
-        assert engine.value("select count(*) from public.queues") == 2
+        assert engine.value("select count(*) from public.queues") == 3
 
 
 def test_user_metadata_makes_nobody_an_operator(engine: Engine, alice: uuid.UUID, bob: uuid.UUID) -> None:

@@ -78,5 +78,7 @@ def test_the_advisors_find_nothing(cli: Path, project: Path, database: Database)
 
 def test_the_advisors_would_find_an_open_table(cli: Path, project: Path, database: Database) -> None:
     with database.connect() as connection:
-        connection.execute("create table public.open_to_all (id int primary key); grant select on public.open_to_all to anon")
+        connection.execute(
+            "create table public.open_to_all (id int primary key); grant select on public.open_to_all to anon"
+        )
     assert [finding["name"] for finding in findings(cli, project, database)] == ["rls_disabled_in_public"]

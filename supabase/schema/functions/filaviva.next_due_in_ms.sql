@@ -1,12 +1,16 @@
 CREATE FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) RETURNS bigint
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-  select case when d.at is not null then greatest(0, ceil(extract(epoch from d.at - p_now) * 1000))::bigint end
-  from (select least(
-    (select min(j.next_run_at) from public.jobs j where j.queue = p_queue and j.next_run_at is not null),
-    (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null)
-  ) as at) d
+begin
+  return (
+    select case when d.at is not null then greatest(0, ceil(extract(epoch from d.at - p_now) * 1000))::bigint end
+    from (select least(
+      (select min(j.next_run_at) from public.jobs j where j.queue = p_queue and j.next_run_at is not null),
+      (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null)
+    ) as at) d
+  );
+end
 $$;
 
 COMMENT ON FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) IS 'Milliseconds until the next waiting job or group may run; null when none waits for a time.';

@@ -4,12 +4,13 @@ CREATE FUNCTION filaviva.parse_job_requests(p_jobs jsonb) RETURNS filaviva.new_j
     AS $$
 declare
   v_trusted constant boolean := filaviva.is_trusted();
+  v_owner constant uuid := filaviva.caller_id();
   v_jobs filaviva.new_job[];
   v_bad record;
 begin
   perform filaviva.check_job_requests(p_jobs);
   begin
-    v_jobs := array(select r from filaviva.read_job_requests(p_jobs) r);
+    v_jobs := array(select r from filaviva.read_job_requests(p_jobs, v_owner) r);
   exception when data_exception then
     perform filaviva.fail(400, 'invalid_field', 'A field of a job cannot be read: ' || sqlerrm || '.',
       'scheduled_at is an ISO 8601 time; user_id and company_id are uuids.');

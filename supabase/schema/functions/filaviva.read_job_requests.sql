@@ -1,9 +1,9 @@
-CREATE FUNCTION filaviva.read_job_requests(p_jobs jsonb) RETURNS SETOF filaviva.new_job
+CREATE FUNCTION filaviva.read_job_requests(p_jobs jsonb, p_owner uuid) RETURNS SETOF filaviva.new_job
     LANGUAGE sql
     SET search_path TO ''
     AS $$
   select r.ord::int, gen_random_uuid(), nextval('filaviva.job_seq'), coalesce(r.queue, k.queue), r.kind,
-    coalesce(r.user_id, filaviva.caller_id()), r.company_id, r.instance_id,
+    coalesce(r.user_id, p_owner), r.company_id, r.instance_id,
     coalesce(r.payload, '{}'), coalesce(r.metadata, '{}'), coalesce(r.priority, 0), r.group_key, r.idempotency_key,
     case when r.idempotency_key is not null
       then sha256(convert_to(((p_jobs -> (r.ord::int - 1)) - 'idempotency_key')::text, 'UTF8')) end,
@@ -19,6 +19,6 @@ CREATE FUNCTION filaviva.read_job_requests(p_jobs jsonb) RETURNS SETOF filaviva.
   order by r.ord
 $$;
 
-COMMENT ON FUNCTION filaviva.read_job_requests(p_jobs jsonb) IS 'The elements of a checked call as rows. An unknown kind or queue leaves its numbers null.';
+COMMENT ON FUNCTION filaviva.read_job_requests(p_jobs jsonb, p_owner uuid) IS 'The elements of a checked call as rows. An unknown kind or queue leaves its numbers null.';
 
-REVOKE ALL ON FUNCTION filaviva.read_job_requests(p_jobs jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION filaviva.read_job_requests(p_jobs jsonb, p_owner uuid) FROM PUBLIC;

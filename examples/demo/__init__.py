@@ -1,0 +1,1 @@
+"""`make demo`: one publication from HTTP to live status, before your eyes."""

@@ -1,0 +1,2 @@
+-- Rows for a new local database. Runs once, after the migrations, at the first start and after a reset.
+-- This project needs none: what every installation needs is in the migrations.
