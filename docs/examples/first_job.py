@@ -1,8 +1,9 @@
 import asyncio
 import os
 
-from filaviva import FilaViva
 from supabase import acreate_client
+
+from filaviva import FilaViva
 
 
 async def main() -> None:

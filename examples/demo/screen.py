@@ -1,9 +1,9 @@
 """What the demo shows: a live table of statuses, and the findings at the end."""
 
 import locale
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +28,8 @@ WORDS = {
         "failed": "failed",
         "cancelled": "cancelled",
         "unconfirmed": "unconfirmed",
+        "polling": "being checked",
+        "fails_once": "fails once",
         "start": "Enqueue to handler start",
         "live": "Enqueue to live event",
         "first": "First job completed after",
@@ -56,6 +58,8 @@ WORDS = {
         "failed": "falha",
         "cancelled": "cancelado",
         "unconfirmed": "não confirmado",
+        "polling": "em verificação",
+        "fails_once": "falha uma vez",
         "start": "Do enfileiramento ao início",
         "live": "Do enfileiramento ao evento ao vivo",
         "first": "Primeiro trabalho concluído em",
@@ -102,23 +106,27 @@ class Screen:
         self._live: Live | None = None
 
     def live(self) -> AbstractContextManager[object]:
-        """Keep the table on the screen while the block runs."""
+        """Keep the table on the screen while the block runs; where that is no terminal, nothing stays."""
+        if not self._console.is_terminal:
+            return nullcontext()
         self._live = Live(self._table(), console=self._console, auto_refresh=False, transient=False)
         return self._live
 
     def show(self, label: str, job: Job) -> None:
         """Show a job as it now stands."""
-        word = self._words[job.status.value]
+        word = self._word(job)
         path = self._jobs[label][1] if label in self._jobs else []
         changed = not path or path[-1] != word
         self._jobs[label] = (job, [*path, word] if changed else path)
-        if self._live and self._console.is_terminal:
+        if self._live:
             self._live.update(self._table(), refresh=True)
         elif changed:
             self._console.print(f"{label}: {word}")
 
     def conclude(self, figures: Figures) -> None:
         """Show what was found and measured."""
+        if not self._live:
+            self._console.print(self._table())
         table = Table(show_header=False, box=None)
         for finding, true in figures.checks.items():
             table.add_row(
@@ -130,15 +138,23 @@ class Screen:
             table.add_row(self._words["first"], f"{figures.first_completed_seconds:.1f} s")
         self._console.print(table)
 
-    def _table(self) -> RenderableType:
+    def word(self, name: str) -> str:
+        """A word in the screen's language."""
+        return self._words[name]
+
+    def _word(self, job: Job) -> str:
+        """The status for people: a job that waits for its provider is not being tried again."""
+        return self._words["polling" if job.waiting_reason == "polling" else job.status.value]
+
+    def _table(self) -> Table:
         table = Table(title=self._words["title"], title_justify="left", expand=False)
         for column in ("job", "status", "attempt", "path", "detail"):
             table.add_column(self._words[column])
         for label, (job, path) in self._jobs.items():
-            status = Text(self._words[job.status.value], style=COLOURS[job.status])
+            status = Text(self._word(job), style=COLOURS[job.status])
             attempt = f"{job.attempt}/{job.max_attempts}"
             table.add_row(label, status, attempt, " → ".join(path), _detail(job))
-        return Group(table)
+        return table
 
 
 def _detail(job: Job) -> str:

@@ -106,7 +106,7 @@ class Story:
             "captions": {"universal": "Na segunda tentativa dá certo"},
         }
         jobs = await self._enqueue_publication(person, request)
-        return {f"{option} (fails once)": job_id for option, job_id in jobs.items()}
+        return {f"{option} ({self.screen.word('fails_once')})": job_id for option, job_id in jobs.items()}
 
     async def _post(self, person: Person, path: str, body: object) -> Any:
         headers = {"Authorization": f"Bearer {person.token}"}

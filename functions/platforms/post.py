@@ -1,6 +1,6 @@
 """What an adapter publishes, for whom, and the steps it does it in."""
 
-from dataclasses import dataclass, replace, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
