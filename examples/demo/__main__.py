@@ -1,6 +1,7 @@
 """Run the demo: `python -m examples.demo [request.json]`. Exit code 0 only if all of it came true."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from examples.demo.figures import Figures
 from examples.demo.screen import Screen, words_for
-from examples.demo.story import Story
+from examples.demo.story import Story, StoryError
 from examples.local_project import LocalProject, StartError
 
 BUILD = Path("build")
@@ -37,9 +38,12 @@ def main(
         raise typer.Exit(2) from None
     try:
         figures = _run(body, console, words)
-    except (StartError, KeyboardInterrupt) as problem:
-        console.print(f"[red]{problem or words['interrupted']}[/]")
-        raise typer.Exit(130 if isinstance(problem, KeyboardInterrupt) else 1) from None
+    except KeyboardInterrupt:
+        console.print(words["interrupted"])
+        raise typer.Exit(130) from None
+    except (StartError, StoryError) as problem:
+        console.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from None
     (BUILD / "demo.json").write_text(json.dumps(figures.to_json(), indent=2) + "\n")
     raise typer.Exit(0 if figures.all_true else 1)
 
@@ -48,14 +52,10 @@ def _run(body: dict[str, Any], console: Console, words: dict[str, str]) -> Figur
     began = time.monotonic()
     folder = BUILD / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    with console.status(words["starting"]) as status:
-        project = LocalProject(folder, on_step=lambda name: status.update(f"{words['starting']} {name}"))
-        try:
-            project.__enter__()
-        except BaseException:
-            project.stop()
-            raise
-    with project:
+    with contextlib.ExitStack() as stack:
+        with console.status(words["starting"]) as status:
+            project = LocalProject(folder, on_step=lambda name: status.update(f"{words['starting']} {name}"))
+            stack.enter_context(project)
         return asyncio.run(Story(project, body, Screen(console, words), Figures(began)).tell())
 
 

@@ -23,6 +23,10 @@ SILENCE_SECONDS = 1.0
 """How long after the last job the second user's channel is still listened to."""
 
 
+class StoryError(RuntimeError):
+    """The story cannot go on; the message is the answer that stopped it."""
+
+
 @dataclass(slots=True)
 class Person:
     """A signed-in user with the official client."""
@@ -64,7 +68,7 @@ class Story:
         client = await acreate_client(self.project.api_url, self.project.anon_key)
         answer = await client.auth.sign_up({"email": f"{name}@example.com", "password": secrets.token_urlsafe(12)})
         if answer.session is None or answer.user is None:
-            raise RuntimeError("sign-up gave no session")
+            raise StoryError("sign-up gave no session")
         await client.realtime.set_auth(answer.session.access_token)
         return Person(client, answer.user.id, answer.session.access_token)
 
@@ -112,7 +116,7 @@ class Story:
         headers = {"Authorization": f"Bearer {person.token}"}
         answer = await self.http.post(f"{self.project.functions_url}{path}", json=body, headers=headers)
         if answer.is_error:
-            raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text}")
+            raise StoryError(f"{path} answered {answer.status_code}: {answer.text}")
         return answer.json()
 
     async def _watch_all(self, fila: FilaViva, jobs: Mapping[str, str]) -> list[Job]:

@@ -46,7 +46,7 @@ begin
     next_run_at = null,
     blocked_by = case when j.id = any (v_joining) then 'group:' || j.group_key end,
     fair_tag = case when j.id <> all (v_joining) then j.seq end,
-    waiting_reason = case when j.id = any (v_joining) then 'group' end,
+    waiting_reason = case when j.id = any (v_joining) then 'group' when j.waiting_reason <> 'scheduled' then j.waiting_reason end,
     version = j.version + 1, updated_at = p_now
   from locked l where j.id = l.id;
   get diagnostics v_changed = row_count;

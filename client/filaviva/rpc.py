@@ -1,0 +1,171 @@
+"""The engine's functions and tables as the library and the HTTP functions call them.
+
+No other module of the library names them. A call carries one user's token, and the database
+decides what that user may do. Errors come out as those of `filaviva.errors`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx
+from postgrest import APIError, AsyncPostgrestClient
+
+from filaviva.backoff import Backoff
+from filaviva.errors import FilaVivaError, InvalidRequest, Unavailable, client_closed, from_postgrest
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+# The API roles' statements end after 8 s: who waits longer waits for nothing.
+_TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+_TRIES = 3
+
+
+class Rpc:
+    """One caller's view of the database, over PostgREST.
+
+    Args:
+        url: the project's URL.
+        key: its anon, publishable or service key.
+        token: the user's access token; without it the key alone speaks.
+        http_client: connections to share between callers. Making an `Rpc` is then cheap enough to
+            do for every request, and closing the client stays with whoever made it. Its timeout
+            applies.
+    """
+
+    def __init__(
+        self, url: str, key: str, token: str | None = None, *, http_client: httpx.AsyncClient | None = None
+    ) -> None:
+        _check_address(url, key)
+        self._key = key
+        self._token = token
+        self._own_http = httpx.AsyncClient(timeout=_TIMEOUT, http2=True) if http_client is None else None
+        self._client = AsyncPostgrestClient(
+            f"{url.rstrip('/')}/rest/v1",
+            headers={"apikey": key, "Authorization": f"Bearer {token or key}"},
+            http_client=http_client or self._own_http,
+            retry_enabled=False,  # its pauses of whole seconds would delay a live view
+        )
+
+    def set_token(self, token: str | None) -> None:
+        """Speak with `token` from now on; None means with the key alone."""
+        self._token = token
+        self._client.auth(token or self._key)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they were given."""
+        if self._own_http is not None:
+            await self._own_http.aclose()
+
+    async def enqueue_jobs(self, jobs: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Enqueue all of `jobs` or none.
+
+        Sent again when the answer is lost, but only if every job has its idempotency key; without
+        one, `Unavailable` leaves open whether the jobs were enqueued.
+
+        Returns:
+            One ``{job_id, status, duplicate, scheduled_at, version}`` a job, in the same order.
+        """
+        repeatable = all(job.get("idempotency_key") for job in jobs)
+        return _rows(await self._call("enqueue_jobs", {"p_jobs": jobs}, repeatable=repeatable))
+
+    async def cancel_jobs(self, job_filter: Mapping[str, Any], limit: int = 1000) -> Row:
+        """Cancel the caller's jobs that match, at most `limit` of them.
+
+        Returns:
+            ``{matched, changed, job_ids, cursor}``.
+        """
+        return _row(await self._call("cancel_jobs", {"p_filter": job_filter, "p_limit": limit}, repeatable=False))
+
+    async def get_job(self, job_id: UUID) -> Row | None:
+        """The job's row, or None when the caller cannot see such a job."""
+        rows = await self.select("jobs", where={"id": str(job_id)})
+        return rows[0] if rows else None
+
+    async def select(self, table: str, *, columns: str = "*", where: Mapping[str, Any]) -> list[Row]:
+        """The rows of `table` whose columns equal `where`; a list there means any of its values."""
+
+        def build() -> Awaitable[Any]:
+            query = self._client.from_(table).select(columns)
+            for column, value in where.items():
+                query = query.in_(column, value) if isinstance(value, list) else query.eq(column, value)
+            return query.execute()
+
+        return _rows(await self._answer(build, repeatable=True))
+
+    async def _call(self, function: str, parameters: dict[str, Any], *, repeatable: bool) -> Any:
+        return await self._answer(lambda: self._client.rpc(function, parameters).execute(), repeatable=repeatable)
+
+    async def _answer(self, send: Callable[[], Awaitable[Any]], *, repeatable: bool) -> Any:
+        """What `send` answers; a repeatable call gets a few quick tries."""
+        backoff = Backoff(0.2, 1.0)
+        for tries_left in reversed(range(_TRIES if repeatable else 1)):
+            try:
+                return await self._send(send)
+            except Unavailable as error:
+                if not tries_left:
+                    raise
+                logger.info("No answer, trying again: %s", error)
+            await asyncio.sleep(backoff.next())
+        raise AssertionError("unreachable")
+
+    async def _send(self, send: Callable[[], Awaitable[Any]]) -> Any:
+        if self._client.session.is_closed:
+            raise client_closed()
+        try:
+            return (await send()).data
+        except APIError as error:
+            raise from_postgrest(error, signed_in=self._token is not None) from error
+        except httpx.RequestError as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"The project did not answer: {reason}.", code="no_answer") from error
+        except (TypeError, ValueError) as error:  # raised while the body is written as JSON
+            raise InvalidRequest(
+                f"The call cannot be written as JSON: {error}.",
+                code="not_json",
+                hint="Use strings, finite numbers, booleans, None, lists and dicts with string keys.",
+            ) from error
+
+
+def _check_address(url: str, key: str) -> None:
+    if not _is_web_address(url):
+        raise InvalidRequest(
+            f"url: expected the project's URL, found {url!r}.",
+            code="invalid_url",
+            hint="It looks like https://<project>.supabase.co.",
+        )
+    if not key:
+        raise InvalidRequest("key: expected the project's anon or publishable key, found nothing.", code="invalid_key")
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except (TypeError, httpx.InvalidURL):
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
+
+
+def _rows(answer: Any) -> list[Row]:
+    if not isinstance(answer, list):
+        raise _unexpected(answer)
+    return answer
+
+
+def _row(answer: Any) -> Row:
+    if not isinstance(answer, dict):
+        raise _unexpected(answer)
+    return answer
+
+
+def _unexpected(answer: Any) -> FilaVivaError:
+    found = type(answer).__name__
+    return FilaVivaError(
+        f"The project's answer is not one of Fila Viva's: JSON expected, {found} found.",
+        code="unexpected_answer",
+        hint="Does the URL name a Supabase project?",
+    )

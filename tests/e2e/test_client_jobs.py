@@ -1,0 +1,266 @@
+"""The client against the real stack: what an application does with its jobs, and what it may not do."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import psycopg
+import pytest
+import pytest_asyncio
+from postgrest import AsyncPostgrestClient
+
+from devstack.stack import Stack
+from devstack.state import StackOptions
+from filaviva import (
+    Conflict,
+    FilaViva,
+    InvalidRequest,
+    Job,
+    JobStatus,
+    NewJob,
+    NotFound,
+    NotSignedIn,
+    PayloadTooLarge,
+)
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    # The official client reads an attribute that websockets deprecated; as an error, that ends its reading.
+    pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A running stack with a queue `work`, whose jobs users may enqueue, and nobody who drains it."""
+
+    stack: Stack
+    service: AsyncPostgrestClient
+
+    def token(self, user: uuid.UUID) -> str:
+        """An access token as the stack's own sign-in gives it."""
+        claims = {"sub": str(user), "role": "authenticated", "aud": "authenticated", "exp": int(time.time()) + 3600}
+        return jwt.encode(claims, self.stack.keys.jwt_secret, "HS256")
+
+    async def new_user(self) -> uuid.UUID:
+        """Somebody who has just signed up."""
+        body = {"email": f"{uuid.uuid4()}@example.test", "password": "long-enough-1"}
+        async with httpx.AsyncClient(headers={"apikey": self.stack.keys.anon_key}) as http:
+            answer = await http.post(f"{self.stack.api_url}/auth/v1/signup", json=body)
+        return uuid.UUID(answer.raise_for_status().json()["user"]["id"])
+
+    @asynccontextmanager
+    async def client(self, user: uuid.UUID | None = None, url: str | None = None) -> AsyncIterator[FilaViva]:
+        """A client signed in as `user`, a new one unless named."""
+        token = self.token(user or await self.new_user())
+        async with FilaViva(url or self.stack.api_url, self.stack.keys.anon_key, access_token=token) as fila:
+            yield fila
+
+    async def call(self, function: str, **parameters: Any) -> Any:
+        """One of the engine's functions, as the service role."""
+        return (await self.service.rpc(function, parameters).execute()).data
+
+    async def claim(self, job_id: uuid.UUID) -> dict[str, Any]:
+        """Take the job as a worker does."""
+        answer = await self.call("claim_job", p_job_id=str(job_id), p_worker_id="w", p_request_id=str(uuid.uuid4()))
+        claimed: dict[str, Any] = answer["jobs"][0]
+        return claimed
+
+    async def settle(self, claimed: dict[str, Any], outcome: str, **more: Any) -> None:
+        """End the attempt as a worker does."""
+        result = {"job_id": claimed["job_id"], "claim_id": claimed["claim_id"], "outcome": outcome, **more}
+        await self.call("settle_jobs", p_results=[result])
+
+    async def complete(self, job_id: uuid.UUID, **result: Any) -> None:
+        """Run the job from its claim to its end."""
+        await self.settle(await self.claim(job_id), "done", result=result)
+
+
+@asynccontextmanager
+async def running_project(folder: Any) -> AsyncIterator[Project]:
+    async with Stack(StackOptions(data_dir=folder, port=0, db_port=0, functions_port=0)) as stack:
+        with psycopg.connect(stack.db_url, autocommit=True) as connection:
+            connection.execute("select filaviva.create_queue('work', '{}')")
+            settings = json.dumps({"queue": "work", "user_may_enqueue": True})
+            connection.execute("select filaviva.register_kind('noop', %s)", (settings,))
+        key = stack.keys.service_role_key
+        headers = {"apikey": key, "Authorization": f"Bearer {key}"}
+        async with AsyncPostgrestClient(f"{stack.api_url}/rest/v1", headers=headers) as service:
+            yield Project(stack, service)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def project(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Project]:
+    async with running_project(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+async def test_an_enqueued_job_is_there_as_it_was_given(project: Project) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with project.client() as fila:
+        given = await fila.enqueue(
+            "noop",
+            {"a": None, "b": [1.5, "ç"]},
+            priority=3,
+            group_key="chat-1",
+            correlation_id="c-1",
+            scheduled_at=later,
+            max_attempts=7,
+            metadata={"source": "test"},
+        )
+        job = await fila.get(given.id)
+    assert (given.status, given.duplicate, given.version) == (JobStatus.PENDING, False, 1)
+    assert (job.payload, job.metadata) == ({"a": None, "b": [1.5, "ç"]}, {"source": "test"})
+    assert (job.queue, job.priority, job.group_key, job.max_attempts) == ("work", 3, "chat-1", 7)
+    assert job.scheduled_at == given.scheduled_at == later
+    assert job.correlation_id == "c-1"
+
+
+async def test_many_jobs_are_enqueued_in_order_or_not_at_all(project: Project) -> None:
+    user = await project.new_user()
+    async with project.client(user) as fila:
+        jobs = await fila.enqueue_many([NewJob(kind="noop", payload={"n": 0}), {"kind": "noop", "payload": {"n": 1}}])
+        assert [(await fila.get(job.id)).payload for job in jobs] == [{"n": 0}, {"n": 1}]
+        with pytest.raises(InvalidRequest, match=r"Job 1 .*unknown kind"):
+            await fila.enqueue_many([{"kind": "noop"}, {"kind": "no_such_kind"}])
+    rows = await project.service.from_("jobs").select("id").eq("user_id", str(user)).execute()
+    assert len(rows.data) == 2
+
+
+async def test_the_same_key_is_the_same_job(project: Project) -> None:
+    async with project.client() as fila:
+        first = await fila.enqueue("noop", {"n": 1}, idempotency_key="once")
+        again = await fila.enqueue("noop", {"n": 1}, idempotency_key="once")
+        assert (again.id, again.duplicate) == (first.id, True)
+        with pytest.raises(Conflict) as caught:
+            await fila.enqueue("noop", {"n": 2}, idempotency_key="once")
+    assert caught.value.code == "idempotency_conflict"
+
+
+async def test_nobody_sees_a_strangers_job(project: Project) -> None:
+    async with project.client() as owner, project.client() as stranger:
+        job = await owner.enqueue("noop", {})
+        with pytest.raises(NotFound):
+            await stranger.get(job.id)
+        with pytest.raises(NotFound):
+            await stranger.cancel(job.id)
+        with pytest.raises(NotFound):
+            await anext(stranger.watch(job.id))
+        assert (await owner.get(job.id)).status is JobStatus.PENDING
+
+
+async def test_without_a_user_nothing_is_enqueued(project: Project) -> None:
+    keys = project.stack.keys
+    async with FilaViva(project.stack.api_url, keys.anon_key) as nobody:
+        with pytest.raises(NotSignedIn):
+            await nobody.enqueue("noop", {})
+    expired = jwt.encode({"sub": str(uuid.uuid4()), "role": "authenticated", "exp": 1}, keys.jwt_secret, "HS256")
+    async with FilaViva(project.stack.api_url, keys.anon_key, access_token=expired) as late:
+        with pytest.raises(NotSignedIn):
+            await late.enqueue("noop", {})
+    async with FilaViva(project.stack.api_url, "no-such-key") as wrong:
+        with pytest.raises(NotSignedIn, match="API key"):
+            await wrong.enqueue("noop", {})
+
+
+async def test_a_payload_above_the_limit_is_refused(project: Project) -> None:
+    async with project.client() as fila:
+        with pytest.raises(PayloadTooLarge, match="250 KB"):
+            await fila.enqueue("noop", {"text": "x" * 300_000})
+
+
+async def test_a_waiting_job_is_cancelled_at_once_and_stays_so(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        cancelled = await fila.cancel(job.id)
+        assert cancelled.status is JobStatus.CANCELLED
+        assert await fila.cancel(job.id) == cancelled
+
+
+async def test_a_running_job_is_asked_to_stop_and_its_result_wins(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        claimed = await project.claim(job.id)
+        asked = await fila.cancel(job.id)
+        assert asked.status is JobStatus.PROCESSING
+        assert asked.cancel_requested_at is not None
+        await project.settle(claimed, "done", result={"ok": True})
+        assert (await fila.get(job.id)).status is JobStatus.COMPLETED
+
+
+async def test_a_committed_job_cannot_be_cancelled(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        claimed = await project.claim(job.id)
+        token = {"p_job_id": claimed["job_id"], "p_claim_id": claimed["claim_id"]}
+        await project.call("commit_job", **token, p_checkpoint={}, p_reconcilable=False, p_extend_seconds=30)
+        with pytest.raises(Conflict) as caught:
+            await fila.cancel(job.id)
+    assert caught.value.code == "already_committed"
+
+
+async def test_a_watch_shows_every_step_to_the_end(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {"text": "x" * 20_000})
+        seen: list[Job] = []
+        async for state in fila.watch(job.id):
+            seen.append(state)
+            if state.status is JobStatus.PENDING:
+                claimed = await project.claim(job.id)
+            elif state.status is JobStatus.PROCESSING:
+                await project.settle(claimed, "done", result={"post": 1})
+    assert [state.status for state in seen] == ["pending", "processing", "completed"]
+    assert [state.version for state in seen] == sorted({state.version for state in seen})
+    assert seen[-1].result == {"post": 1}
+    assert all(state.payload == {"text": "x" * 20_000} for state in seen)
+
+
+async def test_a_job_that_is_over_is_shown_once(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        await project.complete(job.id)
+        assert [state.status async for state in fila.watch(job.id)] == ["completed"]
+
+
+async def test_several_watches_of_one_job_each_see_its_end(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        watches = [fila.watch(job.id) for _ in range(3)]
+        assert [(await anext(watch)).status for watch in watches] == ["pending"] * 3
+        await project.complete(job.id)
+        ends = await asyncio.gather(*(_last(watch) for watch in watches))
+    assert [end.status for end in ends] == ["completed"] * 3
+
+
+async def _last(watch: AsyncIterator[Job]) -> Job:
+    return [state async for state in watch][-1]
+
+
+async def test_a_watch_goes_on_with_a_new_token(project: Project) -> None:
+    user = await project.new_user()
+    async with project.client(user) as fila:
+        job = await fila.enqueue("noop", {})
+        watch = fila.watch(job.id)
+        assert (await anext(watch)).status is JobStatus.PENDING
+        await fila.set_access_token(project.token(user))
+        await project.complete(job.id)
+        assert (await _last(watch)).status is JobStatus.COMPLETED
+
+
+async def test_a_deleted_job_ends_its_watch(project: Project) -> None:
+    async with project.client() as fila:
+        job = await fila.enqueue("noop", {})
+        watch = fila.watch(job.id)
+        await anext(watch)
+        with psycopg.connect(project.stack.db_url, autocommit=True) as connection:
+            connection.execute("delete from public.jobs where id = %s", (job.id,))
+        with pytest.raises(NotFound):
+            await anext(watch)
