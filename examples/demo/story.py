@@ -23,6 +23,14 @@ SILENCE_SECONDS = 1.0
 """How long after the last job the second user's channel is still listened to."""
 
 
+FAILING_ONCE: Mapping[str, Any] = {
+    "selectedOptions": ["tiktok_video"],
+    "mediaFiles": [{"name": "clip.mp4", "size": 64_000, "type": "video/mp4", "url": "https://..."}],
+    "captions": {"universal": "Na segunda tentativa dá certo"},
+    "settings": {"tiktok_video": {"privacy": "PUBLIC_TO_EVERYONE"}},
+}
+
+
 class StoryError(RuntimeError):
     """The story cannot go on; the message is the answer that stopped it."""
 
@@ -41,7 +49,7 @@ class Story:
 
     def __init__(self, project: LocalProject, request: Mapping[str, Any], screen: Screen, figures: Figures) -> None:
         self.project = project
-        self.request = dict(request)
+        self.request = request
         self.screen = screen
         self.figures = figures
         self.http = httpx.AsyncClient(timeout=30)
@@ -52,7 +60,7 @@ class Story:
         overheard: list[object] = []
         await _listen(second.client, overheard.append)
         self._connect_accounts(first)
-        await self._publish_media(first)
+        await self._make_bucket()
         async with self.http, FilaViva(self.project.api_url, self.project.anon_key, first.token) as fila:
             with self.screen.live():
                 jobs = await self._watch_all(fila, await self._enqueue_publication(first, self.request))
@@ -82,34 +90,39 @@ class Story:
                 "p_display_name": "Demo", "p_secrets": secrets_of_account,
             })  # fmt: skip
 
-    async def _publish_media(self, person: Person) -> None:
-        """Upload a file for each medium whose address is not a real one, and write the address in."""
-        await (await acreate_client(self.project.api_url, self.project.service_role_key)).storage.create_bucket(
-            "media", options={"public": True}
-        )
+    async def _make_bucket(self) -> None:
+        service = await acreate_client(self.project.api_url, self.project.service_role_key)
+        await service.storage.create_bucket("media", options={"public": True})
+
+    async def _with_media(self, person: Person, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request with an uploaded file for each medium whose address is not a real one."""
+        items = request.get("mediaFiles")
+        if not isinstance(items, list):
+            return dict(request)
         bucket = person.client.storage.from_("media")
-        for item in self.request.get("mediaFiles", []):
-            if not isinstance(item, dict) or str(item.get("url", "")).strip(".") not in {"https://", ""}:
-                continue
-            path = f"{person.id}/{item.get('name')}"
-            content = _video_of(int(item.get("size", 1024)))
-            await bucket.upload(path, content, {"content-type": str(item.get("type"))})
-            item["url"] = await bucket.get_public_url(path)
+        media = []
+        for item in items:
+            if isinstance(item, dict) and str(item.get("url", "")).strip(".") in {"https://", ""}:
+                path = f"{secrets.token_hex(4)}/{item.get('name')}"
+                await bucket.upload(
+                    path, _video_of(int(item.get("size", 1024))), {"content-type": str(item.get("type"))}
+                )
+                media.append({**item, "url": await bucket.get_public_url(path)})
+            else:
+                media.append(item)
+        return {**request, "mediaFiles": media}
 
     async def _enqueue_publication(self, person: Person, request: Mapping[str, Any]) -> dict[str, str]:
         """Post the request with the user's own id; the job of each option, by its label."""
-        answer = await self._post(person, "/api/publications/enqueue", {**request, "userId": person.id})
+        body = {**await self._with_media(person, request), "userId": person.id}
+        answer = await self._post(person, "/api/publications/enqueue", body)
         return {job["platform"]: job["job_id"] for job in answer["data"]["jobs"]}
 
     async def _enqueue_failing_once(self, person: Person) -> dict[str, str]:
         """One more post, for which TikTok's double breaks at the first attempt."""
         fault = {"provider": "tiktok", "step": "creator_info", "mode": "fail_before", "times": 1}
         (await self.http.put(f"{self.project.providers_url}/_faults", json=fault)).raise_for_status()
-        request = self.request | {
-            "selectedOptions": ["tiktok_video"],
-            "captions": {"universal": "Na segunda tentativa dá certo"},
-        }
-        jobs = await self._enqueue_publication(person, request)
+        jobs = await self._enqueue_publication(person, FAILING_ONCE)
         return {f"{option} ({self.screen.word('fails_once')})": job_id for option, job_id in jobs.items()}
 
     async def _post(self, person: Person, path: str, body: object) -> Any:

@@ -135,6 +135,12 @@ begin
       or n.company_id is not null or n.instance_id is not null))
   order by n.ord limit 1;
   if not found then
+    if exists (
+      select from (select distinct n.user_id from unnest(v_jobs) n where n.user_id is not null) o
+      where not exists (select from auth.users u where u.id = o.user_id)
+    ) then
+      perform filaviva.fail(400, 'unknown_user', 'A job names a user who does not exist.', 'Check user_id; the user may have been deleted.');
+    end if;
     return v_jobs;
   end if;
   case

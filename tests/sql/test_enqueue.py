@@ -75,6 +75,10 @@ def test_without_a_user_nothing_is_enqueued(engine: Engine) -> None:
     assert refusal(engine, None, {"kind": "task"})[:2] == ("PT401", "not_signed_in")
 
 
+def test_a_user_who_is_gone_enqueues_nothing(engine: Engine) -> None:
+    assert refusal(engine, uuid.uuid4(), {"kind": "task"})[:2] == ("PT400", "unknown_user")
+
+
 def test_anonymous_callers_have_no_right_to_the_function(engine: Engine) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege), engine.as_role("anon"):
         engine.value("select public.enqueue_jobs('[]')")
