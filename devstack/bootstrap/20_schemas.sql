@@ -12,6 +12,7 @@ create schema extensions authorization postgres;
 grant usage on schema extensions to anon, authenticated, service_role;
 create extension pgcrypto with schema extensions;
 create extension pg_stat_statements with schema extensions;
+create extension supabase_vault;
 
 create schema supabase_migrations authorization postgres;
 create table supabase_migrations.schema_migrations (
