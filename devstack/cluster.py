@@ -115,7 +115,7 @@ def start_cluster(
         _create(home, data)
     else:
         _stop_leftover(data)
-    port = port or free_port()
+    port = _usable(port) if port else free_port()
     process = _launch(home, data, port, {**SETTINGS, **(settings or {})}, log or place / "postgres.log")
     cluster = Cluster(home, data, port, process)
     try:
@@ -140,6 +140,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _usable(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are closing do not matter
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ClusterError(
+                f"port {port} of 127.0.0.1 cannot be used for the database ({error.strerror});"
+                " end the program that listens there, or choose another port with --db-port (0 takes a free one)"
+            ) from None
+    return port
 
 
 def remove_cluster(data_dir: Path) -> None:
@@ -186,18 +199,19 @@ def _run_as() -> dict[str, object]:
 
 
 def _create(home: Path, data: Path) -> None:
-    if data.exists():  # an earlier creation was cut off
-        shutil.rmtree(data)
+    building = data.with_name("data.building")  # renamed when it is complete: a creation that is cut off leaves no data
+    shutil.rmtree(building, ignore_errors=True)
     password_file = data.parent / ".password"
     password_file.write_text(PASSWORD)
     password_file.chmod(0o644)
     _checked(
         [
-            str(home / "bin" / "initdb"), "--pgdata", str(data), "--username", SUPERUSER,
+            str(home / "bin" / "initdb"), "--pgdata", str(building), "--username", SUPERUSER,
             "--pwfile", str(password_file), "--auth", "scram-sha-256",
             "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions",
         ]
     )  # fmt: skip
+    building.rename(data)
 
 
 def _checked(command: Sequence[str]) -> None:
@@ -234,8 +248,9 @@ def _stop_leftover(data: Path) -> None:
     lock = data / "postmaster.pid"
     if not lock.exists():
         return
-    pid = int(lock.read_text().split("\n", 1)[0])
-    if _is_postgres_on(pid, data):
+    first_line = lock.read_text().split("\n", 1)[0]
+    pid = int(first_line) if first_line.isdecimal() else 0  # a machine that lost power may leave it empty
+    if pid and _is_postgres_on(pid, data):
         os.kill(pid, signal.SIGINT)
         deadline = time.monotonic() + 30
         while _is_postgres_on(pid, data):
@@ -253,7 +268,7 @@ def _is_postgres_on(pid: int, data: Path) -> bool:
 
 def _command_of(pid: int) -> str:
     """The command line of a living process; empty for one that is gone or only waits to be reaped."""
-    if sys.platform == "linux":  # where `ps` may not be installed
+    if Path("/proc/self").exists():  # Linux, where `ps` may not be installed
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         return ""
