@@ -54,4 +54,5 @@ snapshot: $(READY) ## Write supabase/schema from the migrations
 
 .PHONY: clean
 clean: ## Remove what the verbs made
+	@test ! -x $(BIN)/python || for folder in .devstack build/demo; do $(BIN)/python -m devstack stop --data-dir $$folder --delete; done
 	rm -rf $(VENV) build .devstack .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -92,11 +92,21 @@ def status(
 
 
 @app.command()
-def stop(data_dir: DataDir = Path(".devstack")) -> None:
-    """Stop the running stack. Its data stays for the next start."""
+def stop(
+    data_dir: DataDir = Path(".devstack"),
+    delete: Annotated[bool, typer.Option("--delete", help="Delete its database and media as well.")] = False,
+) -> None:
+    """Stop the running stack. Its data stays for the next start, unless it is to be deleted."""
+    from devstack.stack import remove_data  # noqa: PLC0415 - as in `reset`
+
+    folder = data_dir.resolve()
     with _problems_in_words():
-        stopped = _stop(data_dir.resolve())
-    Console().print("devstack has stopped." if stopped else f"No stack runs on {data_dir.resolve()}.")
+        stopped = _stop(folder)
+        if delete:
+            remove_data(folder)
+    Console().print("devstack has stopped." if stopped else f"No stack runs on {folder}.")
+    if delete:
+        Console().print(f"The data of {folder} is deleted.")
 
 
 @app.command()

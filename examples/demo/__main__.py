@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import shutil
 import signal
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from devstack.stack import remove_data
 from examples.demo.figures import Figures
 from examples.demo.screen import Screen, words_for
 from examples.demo.story import Story, StoryError
@@ -51,7 +51,7 @@ def main(
 def _run(body: dict[str, Any], console: Console, words: dict[str, str]) -> Figures:
     began = time.monotonic()
     folder = BUILD / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_data(folder)
     with contextlib.ExitStack() as stack:
         with console.status(words["starting"]) as status:
             project = LocalProject(folder, on_step=lambda name: status.update(f"{words['starting']} {name}"))

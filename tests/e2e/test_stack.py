@@ -205,6 +205,15 @@ def test_stop_leaves_no_process_and_no_state(project: Project) -> None:
     assert project.run("stop").returncode == 0
 
 
+def test_stop_can_delete_the_data(project: Project) -> None:
+    project.migrate("10_gone.sql", "create table gone (n int);")
+    project.up()
+    assert project.run("stop", "--delete").returncode == 0
+    (project.migrations / "10_gone.sql").unlink()
+    stack = project.up()
+    assert rows(stack["DB_URL"], "select to_regclass('public.gone')") == [(None,)]
+
+
 def test_a_killed_stack_takes_its_database_along_and_does_not_stop_the_next(project: Project) -> None:
     stack = project.up()
     pid, postgres_pid = project.pids()
