@@ -1,0 +1,1 @@
+"""The REST gateway of the stack, wire-compatible with PostgREST 14."""

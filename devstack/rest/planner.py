@@ -1,0 +1,53 @@
+"""From an intent to a plan, with one catalogue. Pure: asks nobody, changes nothing."""
+
+from devstack.rest.catalogue import Catalogue
+from devstack.rest.errors import not_implemented
+from devstack.rest.mutations import plan_delete, plan_insert, plan_update
+from devstack.rest.plans import Intent, Plan
+from devstack.rest.reads import plan_read
+from devstack.rest.requests import Target
+from devstack.rest.rpc import CallPlanner
+from devstack.rest.settings import RestSettings
+
+
+class Planner:
+    """Makes plans for as long as its catalogue is the newest."""
+
+    def __init__(self, catalogue: Catalogue, settings: RestSettings) -> None:
+        self.catalogue = catalogue
+        self._settings = settings
+        self._calls = CallPlanner(catalogue, settings.max_rows)
+
+    def plan(self, intent: Intent, target: Target, role: str) -> Plan:
+        """The plan for an intent of `role`'s.
+
+        Raises:
+            RestError: the target is not there, or does not allow what is asked.
+        """
+        if target.kind == "function":
+            return self._calls.plan(intent)
+        relation = self.catalogue.relation(intent.schema, intent.name)
+        safe = role in self._settings.safe_update_roles
+        match intent.method:
+            case "POST":
+                return plan_insert(intent, relation)
+            case "PATCH":
+                return plan_update(intent, relation, safe=safe)
+            case "DELETE":
+                return plan_delete(intent, relation, safe=safe)
+            case "GET" | "HEAD":
+                return plan_read(intent, relation, self._settings.max_rows)
+            case method:
+                raise not_implemented(method)
+
+    def allowed_methods(self, intent: Intent, target: Target) -> str:
+        """What `Allow` says of a target.
+
+        Raises:
+            RestError: the target is not there.
+        """
+        if target.kind == "function":
+            plan = self._calls.plan(intent)
+            return "OPTIONS,GET,HEAD,POST" if plan.read_only else "OPTIONS,POST"
+        relation = self.catalogue.relation(intent.schema, intent.name)
+        return ",".join(("OPTIONS,GET,HEAD", *relation.methods))

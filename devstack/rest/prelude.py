@@ -1,0 +1,66 @@
+"""What is set at the start of a transaction, and for it alone: role, claims, request, search path."""
+
+from collections.abc import Sequence
+from http.cookies import CookieError, SimpleCookie
+
+import orjson
+
+from devstack.rest.catalogue import RoleSettings
+from devstack.rest.messages import Request
+from devstack.rest.plans import Plan
+from devstack.rest.sql import Parameters, Statement, literal, quoted
+from devstack.rest.tokens import Identity
+
+
+def begin(plan: Plan, role: RoleSettings) -> Statement:
+    """The start of the transaction, with the isolation that the function or the role asks for."""
+    isolation = plan.isolation or role.isolation
+    level = f" isolation level {isolation}" if isolation in _ISOLATIONS else ""
+    return Statement(f"begin{level}{' read only' if plan.read_only else ''}".encode())
+
+
+_ISOLATIONS = ("serializable", "repeatable read", "read committed", "read uncommitted")
+
+
+def prelude(
+    request: Request, plan: Plan, identity: Identity, role: RoleSettings, search_path: Sequence[str]
+) -> Statement:
+    """All settings in one statement. Those of the role come before the role, which may not be allowed to set them."""
+    parameters = Parameters()
+    settings: list[tuple[str, str | bytes]] = [
+        ("search_path", ", ".join(quoted(schema) for schema in search_path)),
+        *role.settings,
+        ("role", identity.role),
+        ("request.jwt.claims", identity.claims),
+        ("request.method", request.method),
+        ("request.path", request.path),
+        ("request.headers", _headers(request)),
+        ("request.cookies", _cookies(request.headers.get("cookie"))),
+    ]
+    timezone = plan.preferences.get("timezone")
+    if timezone:
+        settings.append(("timezone", timezone))
+    settings += plan.settings
+    calls = [f"set_config({literal(name)}, {parameters.add(value)}, true)" for name, value in settings]
+    return Statement(f"select {', '.join(calls)}".encode(), parameters.values, lasting=True)
+
+
+def pre_request_call(function: str) -> Statement:
+    """The call of the configured function, `name` or `schema.name`."""
+    name = ".".join(quoted(part) for part in function.split("."))
+    return Statement(f"select {name}()".encode(), lasting=True)
+
+
+def _headers(request: Request) -> bytes:
+    return orjson.dumps({name: value for name, value in request.headers.items() if name != "cookie"})
+
+
+def _cookies(header: str | None) -> bytes:
+    if header is None:
+        return b"{}"
+    cookies = SimpleCookie()
+    try:
+        cookies.load(header)
+    except CookieError:
+        return b"{}"
+    return orjson.dumps({name: morsel.value for name, morsel in cookies.items()})
