@@ -1,0 +1,29 @@
+"""What Auth must be told; it reads no environment of its own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Settings of one project's Auth.
+
+    Attributes:
+        db_dsn: where the database is, as role `supabase_auth_admin`, which owns schema `auth`.
+        jwt_secret: the project's HS256 secret; signs access tokens and is what API keys are signed with.
+        issuer: claim `iss` of access tokens: the API's address followed by ``/auth/v1``.
+        access_token_seconds: how long an access token is good.
+        autoconfirm: whether an address counts as confirmed at once, at sign-up and when a user changes it.
+            If not, only an admin can confirm it: no mail is sent.
+        password_min_length: in bytes, as the real server counts.
+        pool_size: the most database connections that are open at once.
+        bcrypt_cost: of new password hashes; each step doubles the work.
+    """
+
+    db_dsn: str
+    jwt_secret: str
+    issuer: str
+    access_token_seconds: int = 3600
+    autoconfirm: bool = True
+    password_min_length: int = 6
+    pool_size: int = 5
+    bcrypt_cost: int = 10
