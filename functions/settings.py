@@ -1,0 +1,145 @@
+"""The configuration of the functions: read once, from one mapping, checked, and passed down."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import ValidationError as PydanticError
+
+
+class SettingsError(ValueError):
+    """The environment is not usable; the message names each variable and what to set it to."""
+
+
+def _web_address(value: str) -> str:
+    """An http(s) address without the slash at its end, so that paths can be appended."""
+    try:
+        parts = urlsplit(value.strip())
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or any(character.isspace() for character in value.strip()):
+        raise ValueError("must be an address that starts with https:// or http://")
+    return value.strip().rstrip("/")
+
+
+def _header_value(secret: SecretStr) -> SecretStr:
+    """A secret that can travel in an HTTP header: no spaces, nothing beyond printable ASCII."""
+    text = secret.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be printable ASCII without spaces, since it travels in an HTTP header")
+    return secret
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header_value)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _named(*names: str, remedy: str, **rest: Any) -> Any:
+    """A field read from the first of `names` that is set; `remedy` says what to set it to."""
+    return Field(validation_alias=AliasChoices(*names), description=remedy, **rest)
+
+
+class Settings(BaseModel):
+    """Everything the functions can be told. Secrets print as asterisks."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, validate_by_name=True, validate_default=True
+    )
+
+    supabase_url: WebAddress = _named(
+        "SUPABASE_URL",
+        "NEXT_PUBLIC_SUPABASE_URL",
+        remedy="the project's API address, such as https://abc.supabase.co or http://127.0.0.1:54321",
+    )
+    supabase_anon_key: HeaderSecret = _named(
+        "SUPABASE_ANON_KEY", "NEXT_PUBLIC_SUPABASE_ANON_KEY", remedy="the project's anon or publishable key"
+    )
+    supabase_service_role_key: HeaderSecret = _named(
+        "SUPABASE_SERVICE_ROLE_KEY", remedy="the project's service_role or secret key"
+    )
+    cron_secret: HeaderSecret = _named(
+        "CRON_SECRET", remedy="a long random text; the same one belongs into Vault as filaviva_drain_token"
+    )
+    site_url: WebAddress | None = _named(
+        "SITE_URL", "NEXT_PUBLIC_SITE_URL", remedy="the address of your site", default=None
+    )
+
+    tiktok_base_url: WebAddress = _named(
+        "TIKTOK_BASE_URL", remedy="the address of TikTok's API", default="https://open.tiktokapis.com"
+    )
+    instagram_base_url: WebAddress = _named(
+        "INSTAGRAM_BASE_URL", remedy="the address of Instagram's Graph API", default="https://graph.facebook.com"
+    )
+    instagram_api_version: str = _named(
+        "INSTAGRAM_API_VERSION",
+        remedy="a version of the Graph API, such as v26.0",
+        default="v26.0",
+        pattern=r"^v\d+\.\d+$",
+    )
+    media_allowed_hosts: Hosts = _named(
+        "MEDIA_ALLOWED_HOSTS", remedy="hosts that media may come from, separated by commas", default=()
+    )
+
+    poll_scale: float = _named(
+        "FILAVIVA_POLL_SCALE",
+        remedy="how fast the platforms are polled, 0.01 to 10: below 1 is oftener than they ask for",
+        default=1,
+        ge=0.01,
+        le=10,
+    )
+
+    drain_concurrency: int = _named(
+        "FILAVIVA_DRAIN_CONCURRENCY", remedy="jobs of one queue run at a time, 1 to 500", default=10, ge=1, le=500
+    )
+    drain_budget_seconds: float = _named(
+        "FILAVIVA_DRAIN_BUDGET_SECONDS",
+        remedy="seconds after which a drain claims no more, 1 to 3600, below the host's limit for one call",
+        default=50,
+        ge=1,
+        le=3600,
+    )
+    drain_linger_seconds: float = _named(
+        "FILAVIVA_DRAIN_LINGER_SECONDS",
+        remedy="seconds a drain stays when it finds nothing, 0 to 60",
+        default=2.5,
+        ge=0,
+        le=60,
+    )
+    shutdown_grace_seconds: float = _named(
+        "FILAVIVA_SHUTDOWN_GRACE_SECONDS",
+        remedy="seconds that running jobs get to finish when the process is told to stop, 0 to 600",
+        default=15,
+        ge=0,
+        le=600,
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """The settings in `environ`; a variable that is empty counts as not set.
+
+        Raises:
+            SettingsError: naming every variable that is missing or malformed, and the remedy.
+        """
+        try:
+            return cls.model_validate({name: value for name, value in environ.items() if value.strip()})
+        except PydanticError as error:
+            problems = [cls._explain(str(problem["loc"][0]), problem["msg"]) for problem in error.errors()]
+            raise SettingsError("\n".join(problems)) from None
+
+    @classmethod
+    def _explain(cls, place: str, problem: str) -> str:
+        for name, field in cls.model_fields.items():
+            aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
+            if place in {name, *aliases}:
+                reason = problem.removeprefix("Value error, ").replace("Field required", "is not set")
+                return f"{place}: {reason}. Set it to {field.description}."
+        return f"{place}: {problem}"

@@ -1,0 +1,45 @@
+"""Structured logs: one JSON object a line on standard output, without secrets."""
+
+import re
+import sys
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_NAMES = r"access_token|refresh_token|id_token|token|apikey|api_key|client_secret|secret|password|signature"
+_IN_TEXT = re.compile(rf"(?i)\b({_NAMES})(\s*=\s*[\\\"']*)[^\s&\\\"',}}]+")
+"""As in an address or a message: `access_token=…`."""
+_IN_JSON = re.compile(rf"(?i)\b({_NAMES})(\\*[\"']\s*:\s*\\*[\"'])[^\\\"']+")
+"""As in JSON or a printed dict, where a quoted value follows a quoted name."""
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
+_JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
+
+
+def get_logger(stream: TextIO | None = None) -> structlog.stdlib.BoundLogger:
+    """A logger of its own configuration: nothing global is touched, so a host may configure its own.
+
+    Args:
+        stream: where lines go; standard output by default.
+    """
+    return structlog.wrap_logger(  # type: ignore[no-any-return]
+        structlog.WriteLogger(stream or sys.stdout),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _render,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def redact(text: str) -> str:
+    """`text` without what looks like a credential: tokens in addresses, headers and JSON, and JWTs."""
+    text = _IN_JSON.sub(r"\1\2***", _IN_TEXT.sub(r"\1\2***", text))
+    return _JWT.sub("***", _BEARER.sub(r"\1 ***", text))
+
+
+def _render(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return redact(orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode())

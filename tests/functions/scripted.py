@@ -1,0 +1,175 @@
+"""A ledger that answers what a test wrote down. It knows nothing of queues: the real engine is tested beside it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import httpx
+import structlog
+from pydantic import BaseModel, ConfigDict
+
+from functions.jobs.context import ClaimedJob
+from functions.jobs.outcomes import JsonObject
+from functions.jobs.registry import HandlerFunction, Registration
+from functions.settings import Settings
+from functions.worker.drain import Surroundings
+from functions.worker.ledger import Claimed, Renewal, Renewed, Settled, Settlement
+
+STATUSES = {
+    "done": "completed",
+    "retry": "retrying",
+    "snooze": "retrying",
+    "release": "pending",
+    "reject": "failed",
+    "unconfirmed": "unconfirmed",
+    "cancelled": "cancelled",
+}
+
+
+class AnyPayload(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Named(BaseModel):
+    name: str
+
+
+def registration(
+    kind: str, run: HandlerFunction, *, reconcile: HandlerFunction | None = None, payload: type[BaseModel] = AnyPayload
+) -> Registration:
+    return Registration(kind, payload, run, reconcile)
+
+
+def claimed_job(number: int = 1, **changes: Any) -> ClaimedJob:
+    """A job as a claim hands it out."""
+    now = datetime.now(UTC)
+    return ClaimedJob.model_validate(
+        {
+            "job_id": uuid4(),
+            "claim_id": number,
+            "mode": "run",
+            "attempt": 1,
+            "max_attempts": 3,
+            "queue": "q",
+            "kind": "test",
+            "payload": {},
+            "metadata": {},
+            "correlation_id": "order-1",
+            "timeout_seconds": 5,
+            "lease_expires_at": now + timedelta(seconds=30),
+            "created_at": now,
+            **changes,
+        }
+    )
+
+
+def claimed(*jobs: ClaimedJob, state: str | None = None, next_due_in_ms: int | None = None) -> Claimed:
+    return Claimed.model_validate(
+        {"jobs": jobs, "state": state or ("ok" if jobs else "empty"), "next_due_in_ms": next_due_in_ms}
+    )
+
+
+@dataclass
+class ScriptedLedger:
+    """Claims come from `claims`, then `empty` for ever; everything else succeeds unless a hook says otherwise."""
+
+    claims: deque[Claimed | Exception] = field(default_factory=deque)
+    refuse_settle: Callable[[Sequence[Settlement]], Exception | None] = lambda _: None
+    refuse_commit: Exception | None = None
+    renew: Callable[[Renewal], Renewed] = lambda lease: Renewed(job_id=lease.job_id)
+    due: list[str] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    batches: list[list[Settlement]] = field(default_factory=list)
+    renewals: list[list[Renewal]] = field(default_factory=list)
+    kicked: list[str] = field(default_factory=list)
+    commits: list[JsonObject] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def claim(self, queue: str, limit: int, worker_id: str) -> Claimed:
+        self._note("claim", limit)
+        return self._next_claim()
+
+    async def claim_one(self, job_id: UUID, worker_id: str) -> ClaimedJob:
+        self._note("claim_one", job_id)
+        return self._next_claim().jobs[0]
+
+    async def settle(self, results: Sequence[Settlement]) -> Sequence[Settled]:
+        self._note("settle", len(results))
+        return self._settle(results)
+
+    async def settle_and_claim(
+        self, results: Sequence[Settlement], queue: str, limit: int, worker_id: str
+    ) -> tuple[Sequence[Settled], Claimed]:
+        self._note("settle_and_claim", limit)
+        return self._settle(results), self._next_claim()
+
+    async def extend(self, leases: Sequence[Renewal]) -> Sequence[Renewed]:
+        self.renewals.append(list(leases))
+        self._note("extend", len(leases))
+        return [self.renew(lease) for lease in leases]
+
+    async def commit(
+        self, job_id: UUID, claim_id: int, checkpoint: JsonObject, *, reconcilable: bool, extend_seconds: int
+    ) -> None:
+        if self.refuse_commit is not None:
+            raise self.refuse_commit
+        self.commits.append(checkpoint)
+        self._note("commit", reconcilable)
+
+    async def due_queues(self) -> Sequence[str]:
+        self._note("due_queues", None)
+        return self.due
+
+    async def kick(self, queue: str) -> bool:
+        self.kicked.append(queue)
+        return True
+
+    async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:
+        return {"platform": platform}
+
+    @property
+    def settlements(self) -> list[Settlement]:
+        """Every element that was settled, in order."""
+        return [element for batch in self.batches for element in batch]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [element["outcome"] for element in self.settlements]
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    def _note(self, name: str, detail: Any) -> None:
+        self.calls.append((name, detail))
+        self.changed.set()
+
+    def _next_claim(self) -> Claimed:
+        answer = self.claims.popleft() if self.claims else claimed()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _settle(self, results: Sequence[Settlement]) -> Sequence[Settled]:
+        refusal = self.refuse_settle(results)
+        if refusal is not None:
+            raise refusal
+        self.batches.append(list(results))
+        return [_settled(element) for element in results]
+
+
+def _settled(element: Settlement, applied: Literal["ok", "already", "stale", "gone"] = "ok") -> Settled:
+    return Settled(job_id=element["job_id"], applied=applied, status=STATUSES[element["outcome"]])
+
+
+def surroundings(
+    ledger: ScriptedLedger,
+    settings: Settings,
+    log: structlog.stdlib.BoundLogger,
+    http: httpx.AsyncClient,
+    stopping: asyncio.Event | None = None,
+) -> Surroundings:
+    return Surroundings(ledger, http, settings, log, stopping or asyncio.Event())
