@@ -1,6 +1,7 @@
 """Questions to the database: a small pool of superuser sessions that can take on any subscriber's role."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
+
+_log = logging.getLogger(__name__)
 
 _SESSION = {
     # values in the log, filters and answers must be written alike
@@ -99,6 +102,18 @@ class Database:
         )
         rows = await self.rows(sql.SQL("select v from (values {}) as e(n, v) order by n").format(values))
         return [row[0] for row in rows]
+
+    async def evaluate_each(self, expressions: Sequence[sql.Composable]) -> list[str | None]:
+        """Like `evaluate`, but an expression that fails spoils no other: it is reported in the log and gives None."""
+        try:
+            return await self.evaluate(expressions)
+        except psycopg.Error as error:
+            if is_connection_trouble(error):
+                raise
+            if len(expressions) == 1:
+                _log.warning("a value cannot be worked out: %s", error)
+                return [None]
+        return [value for one in expressions for value in await self.evaluate_each([one])]
 
     async def wait_until_visible(self, xids: Collection[int]) -> None:
         """Wait until new snapshots see these committed transactions: the log tells of a commit a moment before."""

@@ -1,24 +1,20 @@
 """From decoded changes to messages: who may see which change, and what of it."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
-import psycopg
 
 from devstack.realtime import generated
 from devstack.realtime.authorize import Key, Viewer, key_of, visible_rows
 from devstack.realtime.catalog import Catalog, Table
-from devstack.realtime.database import Database, is_connection_trouble
+from devstack.realtime.database import Database
 from devstack.realtime.events import contents, described, refusal, refused
 from devstack.realtime.filters import Comparison, Condition
 from devstack.realtime.pgoutput import Change
 from devstack.realtime.subscriptions import Listener, Registry, Subscription
 from devstack.realtime.values import JsonValues
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,24 +79,15 @@ class Delivery:
         """Those whose filter holds; errors go to everyone."""
         judged = [(candidate, _open_terms(*candidate)) for candidate in candidates]
         open_terms = [(candidate, terms) for candidate, terms in judged if terms is not None]
-        answers = await self._answers(list({question for _, terms in open_terms for _, question in terms}))
+        questions = list({question for _, terms in open_terms for _, question in terms})
+        # a pattern may be broken in a way that only some values show; it then matches nothing
+        texts = await self._database.evaluate_each([question.expression() for question in questions])
+        answers = dict(zip(questions, texts, strict=True))
         return [
             candidate
             for candidate, terms in open_terms
             if all(condition.settle(answers[question]) for condition, question in terms)
         ]
-
-    async def _answers(self, questions: list[Comparison]) -> dict[Comparison, str | None]:
-        try:
-            texts = await self._database.evaluate([question.expression() for question in questions])
-        except psycopg.Error as error:
-            if is_connection_trouble(error):
-                raise
-            if len(questions) == 1:  # for instance a pattern that only some values show to be broken
-                _log.warning("a filter cannot be applied and matches nothing: %s", error)
-                return {questions[0]: None}
-            return {key: value for one in questions for key, value in (await self._answers([one])).items()}
-        return dict(zip(questions, texts, strict=True))
 
     async def _visible(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Those whose row the subscriber can see now."""

@@ -16,7 +16,7 @@ from devstack.realtime.pgoutput import Change, Row
 async def complete(changes: Sequence[tuple[Change, Table]], database: Database) -> None:
     """Add to the rows of `changes` the generated columns that can be worked out from what is there."""
     gaps = [gap for change, table in changes for row in (change.new, change.old) for gap in _gaps(table, row)]
-    values = await database.evaluate([expression for _, _, expression in gaps])
+    values = await database.evaluate_each([expression for _, _, expression in gaps])
     for (row, name, _), value in zip(gaps, values, strict=True):
         row[name] = value
 

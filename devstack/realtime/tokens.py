@@ -1,11 +1,11 @@
 """Who a token stands for: checked signature, and the role and claims the database will see."""
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
-import orjson
 
 _UNCHECKED = {
     f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")
@@ -62,7 +62,7 @@ def read_token(token: str, secret: str) -> Identity:
     role, expires_at = claims.get("role"), claims.get("exp")
     if not isinstance(role, str) or not role or isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         raise TokenError("InvalidJWTToken", "Fields `role` and `exp` are required in JWT")
-    identity = Identity(token, role, orjson.dumps(claims, option=orjson.OPT_SORT_KEYS).decode(), expires_at)
+    identity = Identity(token, role, json.dumps(claims, sort_keys=True), expires_at)
     identity.check_expiry()
     return identity
 

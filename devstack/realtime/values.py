@@ -20,15 +20,19 @@ class JsonValues:
         self._known: dict[tuple[str, str], bytes] = {}
 
     async def prepare(self, values: Iterable[tuple[Column, str | None]], database: Database) -> None:
-        """Learn the values of uncommon types (arrays, ranges, domains ...) in one question."""
+        """Learn the values of uncommon types (arrays, ranges, domains ...) in one question.
+
+        What the database no longer accepts, as when a domain has become narrower, stays text.
+        """
         asked = list(
             dict.fromkeys(
                 (column.sql_type, text) for column, text in values if _local(column, text) is None and text is not None
             )
         )
         expressions = [sql.SQL("to_jsonb({}::{})").format(sql.Literal(text), sql.SQL(kind)) for kind, text in asked]
-        answers = await database.evaluate(expressions)
-        self._known.update({key: (answer or "null").encode() for key, answer in zip(asked, answers, strict=True)})
+        answers = await database.evaluate_each(expressions)
+        for (kind, text), answer in zip(asked, answers, strict=True):
+            self._known[kind, text] = orjson.dumps(text) if answer is None else answer.encode()
 
     def json(self, column: Column, text: str | None) -> bytes:
         """The value as JSON; uncommon types must have been prepared."""

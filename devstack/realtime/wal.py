@@ -17,7 +17,7 @@ from psycopg import pq, sql
 
 from devstack.realtime.database import session_conninfo
 
-_DATA, _KEEPALIVE = ord("w"), ord("k")
+_DATA = ord("w")
 _DATA_HEADER = 25
 _MOST_MESSAGES = 500  # one read: enough to share the checks of a large transaction, not so many that others wait
 _EPOCH = 946684800  # 2000-01-01 in seconds since 1970

@@ -16,9 +16,10 @@ import websockets
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from devstack.cluster import Cluster
 from devstack.realtime.app import Realtime
 from devstack.realtime.settings import RealtimeSettings
-from tests.conftest import Database
+from tests.conftest import BARE, Database
 
 SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 ANN = "00000000-0000-4000-8000-00000000000a"
@@ -74,6 +75,17 @@ async def serve(database: Database) -> AsyncIterator[Server]:
         await realtime.stop()
         server.should_exit = True
         await task
+
+
+@contextmanager
+def database_of_module(cluster: Cluster, name: str) -> Iterator[Database]:
+    """A bare database for all tests of a module, which must then leave it as they found it."""
+    database = Database(cluster, name)
+    cluster.clone(BARE, name)
+    try:
+        yield database
+    finally:
+        cluster.drop(name)
 
 
 @contextmanager

@@ -4,18 +4,23 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 import websockets
 
-from tests.conftest import Database
-from tests.wire.realtime_support import Json, RawClient, Server, serve
+from devstack.cluster import Cluster
+from tests.wire.realtime_support import Json, RawClient, Server, database_of_module, serve
 
 HELLO: Json = {"type": "broadcast", "event": "hello", "payload": {"a": 1}, "unknown": [2.5, None]}
 
 
-@pytest.fixture
-async def server(bare_database: Database) -> AsyncIterator[Server]:
-    async with serve(bare_database) as running:
-        yield running
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(cluster: Cluster) -> AsyncIterator[Server]:
+    with database_of_module(cluster, "realtime_broadcast") as database:
+        async with serve(database) as running:
+            yield running
 
 
 async def test_a_broadcast_reaches_the_others_word_for_word_and_is_not_answered(server: Server) -> None:

@@ -5,29 +5,46 @@ from typing import Any
 
 import psycopg
 import pytest
+import pytest_asyncio
 
-from tests.conftest import Database
-from tests.wire.realtime_support import ANN, BEN, Json, RawClient, Server, serve, sign, user, watching, writer
+from devstack.cluster import Cluster
+from tests.wire.realtime_support import (
+    ANN,
+    BEN,
+    Json,
+    RawClient,
+    Server,
+    database_of_module,
+    serve,
+    sign,
+    user,
+    watching,
+    writer,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def server(bare_database: Database) -> AsyncIterator[Server]:
-    with bare_database.connect() as connection:
-        connection.execute(
-            "create table jobs (id int primary key, user_id uuid); alter table jobs enable row level security;"
-            "grant select on jobs to authenticated;"
-            "create policy owners on jobs for select using"
-            " (user_id = (current_setting('request.jwt.claims', true)::jsonb ->> 'sub')::uuid);"
-            "alter publication supabase_realtime add table jobs"
-        )
-    async with serve(bare_database) as running:
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(cluster: Cluster) -> AsyncIterator[Server]:
+    with database_of_module(cluster, "realtime_channels") as database:
+        with database.connect() as connection:
+            connection.execute(
+                "create table jobs (id int primary key, user_id uuid); alter table jobs enable row level security;"
+                "grant select on jobs to authenticated;"
+                "create policy owners on jobs for select using"
+                " (user_id = (current_setting('request.jwt.claims', true)::jsonb ->> 'sub')::uuid);"
+                "alter publication supabase_realtime add table jobs"
+            )
+        async with serve(database) as running:
+            yield running
 
 
 @pytest.fixture
 def database(server: Server) -> Iterator[psycopg.Connection]:
     with writer(server.database) as connection:
         yield connection
+        connection.execute("truncate jobs")
 
 
 def insert(database: psycopg.Connection, number: int, owner: str) -> None:

@@ -1,11 +1,13 @@
 """Filters on real rows: every operator, NULL, and columns the log does not hold."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import psycopg
 import pytest
+import pytest_asyncio
 
-from tests.conftest import Database
-from tests.wire.realtime_support import Json, RawClient, Server, serve, watching, writer
+from devstack.cluster import Cluster
+from tests.wire.realtime_support import Json, RawClient, Server, database_of_module, serve, watching, writer
 
 ROWS = """
 insert into jobs values
@@ -59,28 +61,38 @@ CASES = {
 }
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(cluster: Cluster) -> AsyncIterator[Server]:
+    with database_of_module(cluster, "realtime_filters") as database:
+        with database.connect() as connection:
+            connection.execute("create type level as enum ('low', 'high')")
+            connection.execute(
+                "create table jobs"
+                " (id int primary key, status text, cost numeric, done boolean, due timestamptz, level level)"
+            )
+            connection.execute("grant select on jobs to anon")
+            connection.execute(
+                "create table secrets (id int primary key, hidden text); grant select (id) on secrets to anon"
+            )
+            connection.execute("alter publication supabase_realtime add table jobs, secrets")
+        async with serve(database) as running:
+            yield running
+
+
 @pytest.fixture
-async def server(bare_database: Database) -> AsyncIterator[Server]:
-    with bare_database.connect() as connection:
-        connection.execute("create type level as enum ('low', 'high')")
-        connection.execute(
-            "create table jobs"
-            " (id int primary key, status text, cost numeric, done boolean, due timestamptz, level level)"
-        )
-        connection.execute("grant select on jobs to anon")
-        connection.execute(
-            "create table secrets (id int primary key, hidden text); grant select (id) on secrets to anon"
-        )
-        connection.execute("alter publication supabase_realtime add table jobs, secrets")
-    async with serve(bare_database) as running:
-        yield running
+def database(server: Server) -> Iterator[psycopg.Connection]:
+    with writer(server.database) as connection:
+        yield connection
+        connection.execute("truncate jobs; alter table jobs replica identity default")
 
 
-async def test_every_operator_matches_the_rows_that_sql_would(server: Server) -> None:
+async def test_every_operator_matches_the_rows_that_sql_would(server: Server, database: psycopg.Connection) -> None:
     async with RawClient.open(server) as client:
         entries = await client.subscribe(*(watching(filter=text) for text in CASES))
-        with writer(server.database) as connection:
-            connection.execute(ROWS)
+        database.execute(ROWS)
         seen: dict[int, set[int]] = {entry["id"]: set() for entry in entries}
         for _ in range(4):
             frame = await client.receive()
@@ -89,37 +101,38 @@ async def test_every_operator_matches_the_rows_that_sql_would(server: Server) ->
     assert {text: seen[entry["id"]] for text, entry in zip(CASES, entries, strict=True)} == CASES
 
 
-async def test_an_update_is_matched_on_the_new_row(server: Server) -> None:
+async def test_an_update_is_matched_on_the_new_row(server: Server, database: psycopg.Connection) -> None:
     async with RawClient.open(server) as client:
         await client.subscribe(watching(filter="status=eq.failed"))
-        with writer(server.database) as connection:
-            connection.execute(ROWS)
-            connection.execute("update jobs set status = 'failed' where id = 2")
-            connection.execute("update jobs set status = 'pending' where id = 2")
-            connection.execute("update jobs set status = 'failed' where id = 3")
+        database.execute(ROWS)
+        database.execute("update jobs set status = 'failed' where id = 2")
+        database.execute("update jobs set status = 'pending' where id = 2")
+        database.execute("update jobs set status = 'failed' where id = 3")
         assert [(await client.change())["record"]["id"] for _ in range(2)] == [2, 3]
 
 
-async def test_a_delete_is_matched_on_the_old_row_which_needs_full_identity(server: Server) -> None:
+async def test_a_delete_is_matched_on_the_old_row_which_needs_full_identity(
+    server: Server, database: psycopg.Connection
+) -> None:
     async with RawClient.open(server) as client:
         await client.subscribe(watching(filter="status=eq.pending"), watching(filter="id=eq.2"))
-        with writer(server.database) as connection:
-            connection.execute(ROWS)
-            await client.change(), await client.change()
-            connection.execute("delete from jobs where id = 1")  # its status is not in the log
-            connection.execute("delete from jobs where id = 2")
-            assert (await client.change())["old_record"] == {"id": 2}
-            connection.execute("alter table jobs replica identity full")
-            connection.execute("update jobs set status = 'pending' where id = 3")
-            connection.execute("delete from jobs where id = 3")
-            assert [(await client.change())["type"] for _ in range(2)] == ["UPDATE", "DELETE"]
+        database.execute(ROWS)
+        await client.change(), await client.change()
+        database.execute("delete from jobs where id = 1")  # its status is not in the log
+        database.execute("delete from jobs where id = 2")
+        assert (await client.change())["old_record"] == {"id": 2}
+        database.execute("alter table jobs replica identity full")
+        database.execute("update jobs set status = 'pending' where id = 3")
+        database.execute("delete from jobs where id = 3")
+        assert [(await client.change())["type"] for _ in range(2)] == ["UPDATE", "DELETE"]
 
 
-async def test_a_pattern_that_only_some_values_show_to_be_broken_matches_nothing(server: Server) -> None:
+async def test_a_pattern_that_only_some_values_show_to_be_broken_matches_nothing(
+    server: Server, database: psycopg.Connection
+) -> None:
     async with RawClient.open(server) as client:
         _, whole = await client.subscribe(watching(filter="status=like.p%\\"), watching(filter="cost=gt.5"))
-        with writer(server.database) as connection:
-            connection.execute(ROWS)
+        database.execute(ROWS)
         frames = [await client.receive() for _ in range(3)]
     assert [frame["payload"]["ids"] for frame in frames] == [[whole["id"]]] * 3
 

@@ -7,16 +7,20 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import pytest_asyncio
 import websockets
 
-from tests.conftest import Database
-from tests.wire.realtime_support import SECRET, RawClient, Server, serve, sign, watching, writer
+from devstack.cluster import Cluster
+from tests.wire.realtime_support import SECRET, RawClient, Server, database_of_module, serve, sign, watching, writer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def server(bare_database: Database) -> AsyncIterator[Server]:
-    async with serve(bare_database) as running:
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(cluster: Cluster) -> AsyncIterator[Server]:
+    with database_of_module(cluster, "realtime_handshake") as database:
+        async with serve(database) as running:
+            yield running
 
 
 async def refusal(server: Server, query: str, **headers: str) -> tuple[int, Any]:

@@ -85,6 +85,18 @@ async def test_every_type_arrives_as_its_json(server: Server) -> None:
         assert digits in text
 
 
+async def test_a_value_that_its_domain_no_longer_accepts_stays_text(server: Server) -> None:
+    async with RawClient.open(server) as client:
+        await client.subscribe(watching("samples"))
+        with writer(server.database) as connection:
+            connection.execute("insert into samples (id, positive, tags) values (1, 7, '{a}')")
+            await client.change()
+            connection.execute("alter domain positive add constraint large check (value > 100) not valid")
+            connection.execute("update samples set tags = '{b}'")
+        record = (await client.change())["record"]
+    assert (record["positive"], record["tags"]) == ("7", ["b"])
+
+
 async def test_a_stored_generated_column_is_worked_out(bare_database: Database) -> None:
     with bare_database.connect() as connection:
         connection.execute(

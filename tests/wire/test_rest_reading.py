@@ -27,13 +27,15 @@ insert into public.items values
 create function public.label(public.items) returns text language sql stable as $$select '#' || $1.id$$;
 create table public.many (id int primary key);
 insert into public.many select generate_series(1, 60);
+create table public.letters (t int, c int, d int, p int, e int);
+insert into public.letters values (1, 2, 3, 4, 5);
 create view public.names as select id, name from public.items;
 create table public.secret (id int, owner text);
 insert into public.secret values (1, 'anon'), (2, 'someone');
 alter table public.secret enable row level security;
 create policy own on public.secret for select to anon using (owner = current_user);
 create table public.closed (id int);
-grant select on public.items, public.many, public.names, public.secret to anon;
+grant select on public.letters, public.items, public.many, public.names, public.secret to anon;
 grant execute on function public.label to anon;
 analyze public.many;
 """
@@ -85,6 +87,11 @@ async def test_a_select_list_shapes_the_row(api: Api, select: str, row: dict[str
 async def test_all_columns_are_the_default(api: Api, query: str) -> None:
     rows = (await api.get(f"/names?id=eq.1&{query}")).json()
     assert rows == [{"id": 1, "name": "apple"}]
+
+
+async def test_columns_may_have_any_name(api: Api) -> None:
+    assert (await api.get("/letters?t=eq.1&order=c")).json() == [{"t": 1, "c": 2, "d": 3, "p": 4, "e": 5}]
+    assert (await api.get("/letters?select=p,t", {"Prefer": "count=exact"})).json() == [{"p": 4, "t": 1}]
 
 
 async def test_numbers_arrive_with_every_digit(api: Api) -> None:

@@ -3,7 +3,9 @@
 Also home of `serve_schema`, with which the other files of this family start a gateway on a schema of their own.
 """
 
+import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -111,6 +113,8 @@ create schema hidden;
 create table hidden.secrets (id int);
 grant usage on schema hidden to anon;
 grant select on hidden.secrets to anon;
+create function public.sleep(seconds float) returns void language sql as 'select pg_sleep(seconds)';
+create function public.echo(text text) returns text language sql stable as 'select text';
 create function public.who() returns json language sql stable
 as $$ select json_build_object('role', current_user, 'sub', current_setting('request.jwt.claims')::json ->> 'sub') $$;
 """
@@ -249,9 +253,49 @@ async def test_lost_connections_are_replaced_before_anyone_notices(api: Api) -> 
         assert (await api.get("/notes")).status_code == 200
 
 
-async def test_a_gateway_without_a_database_says_so(cluster: Cluster) -> None:
-    async with serve_schema(cluster, "", pool_timeout=0.5) as api:
+async def test_a_gateway_that_was_stopped_says_so(cluster: Cluster) -> None:
+    async with serve_schema(cluster, SCHEMA) as api:
         await api.rest.stop()
-        assert error_of(await api.get("/rpc/nothing")) == (404, "PGRST202")
-        api.sql("create table public.here (id int)")
-        assert error_of(await api.get("/here")) == (503, "PGRST001")
+        assert error_of(await api.get("/notes")) == (503, "PGRST001")
+
+
+async def test_a_gateway_without_a_database_says_so(cluster: Cluster) -> None:
+    async with serve_schema(cluster, SCHEMA, pool_timeout=0.5) as api:
+        cluster.drop(api.database)
+        assert error_of(await api.get("/notes")) == (503, "PGRST000")
+        assert error_of(await api.get("/unknown")) == (503, "PGRST002")
+        assert error_of(await api.get("/notes", {"Prefer": "timezone=UTC"})) == (503, "PGRST002")
+
+
+async def test_a_request_waits_for_a_connection_only_so_long(cluster: Cluster) -> None:
+    async with serve_schema(cluster, SCHEMA, pool_size=1, pool_timeout=0.2) as api:
+        sleeping = asyncio.create_task(api.post("/rpc/sleep", {"seconds": 1}))
+        await until_running(api)
+        assert error_of(await api.get("/notes")) == (504, "PGRST003")
+        assert (await sleeping).status_code == 204
+        assert (await api.get("/notes")).status_code == 200
+
+
+async def test_a_request_that_is_given_up_leaves_nothing_behind_for_the_next(cluster: Cluster) -> None:
+    async with serve_schema(cluster, SCHEMA, pool_size=1) as api:
+        sleeping = asyncio.create_task(api.post("/rpc/sleep", {"seconds": 60}))
+        await until_running(api)
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
+        assert (await api.get("/notes")).json() == [{"id": 1, "text": "one"}]
+
+
+async def test_large_bodies_go_both_ways(cluster: Cluster) -> None:
+    async with serve_schema(cluster, SCHEMA) as api:
+        text = "x" * 5_000_000
+        assert (await api.post("/rpc/echo", {"text": text})).json() == text
+
+
+async def until_running(api: Api) -> None:
+    """Wait until the database runs a call of `sleep`."""
+    deadline = time.monotonic() + 5
+    running = "select 1 from pg_stat_activity where state = 'active' and wait_event = 'PgSleep' and datname = %s"
+    while not api.sql(running, api.database):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)

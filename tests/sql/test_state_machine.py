@@ -1,0 +1,293 @@
+"""The engine against a model of it: random sequences of calls, every claim about states held after each.
+
+The model is docs/states.md written as Python. What it cannot know (which of several due jobs a claim
+takes) it learns from the answer, after checking that the answer was allowed.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from tests.conftest import Database
+from tests.sql.conftest import Engine, make_queue
+
+FINAL = {"completed", "failed", "cancelled", "unconfirmed"}
+CAP, MAX_SNOOZES, LEASE_SECONDS = 4, 2, 31  # odd: no sum of the waits below meets it exactly
+STATES = "select id::text, status, mode, attempt, committed_at is not null from public.jobs"
+DELIVERED = "select id::text, status = 'processing' from public.jobs where msg_id is not null and finished_at is null"
+BUSIEST_GROUP = """
+select coalesce(max(n), 0) from (
+  select count(*) as n from public.jobs where group_key is not null and status = 'processing' group by group_key
+) g
+"""
+ERROR = {"code": "boom", "message": "It broke."}
+OUTCOMES = ["done", "done", "retry", "retry", "snooze", "release", "reject", "unconfirmed", "cancelled"]
+
+
+def _new_job(group: str | None, priority: int, max_attempts: int, key: str | None) -> dict[str, Any]:
+    job: dict[str, Any] = {"kind": "task", "priority": priority, "max_attempts": max_attempts}
+    job |= {"group_key": group} if group else {}
+    return job | ({"idempotency_key": f"{key}-{group}-{priority}-{max_attempts}"} if key else {})
+
+
+NEW_JOBS = st.builds(
+    _new_job,
+    group=st.sampled_from([None, None, "a", "b"]),
+    priority=st.sampled_from([0, 0, 3, 10]),
+    max_attempts=st.integers(1, 3),
+    key=st.sampled_from([None, None, None, "k"]),
+)
+
+
+@dataclass(slots=True)
+class Model:
+    """What we believe of one job."""
+
+    group: str | None
+    priority: int
+    max_attempts: int
+    order: int
+    status: str = "pending"
+    mode: str = "run"
+    attempt: int = 0
+    snoozes: int = 0
+    claim: int | None = None
+    committed: bool = False
+    reconcilable: bool = False
+    cancel_wanted: bool = False
+    wakes_at: float = 0.0
+    lease_until: float = 0.0
+
+    def settle(self, outcome: str, now: float, delay: float = 0.0) -> None:
+        """The rule of docs/states.md."""
+        back = {"snooze", "release"}
+        if outcome in back and self.mode == "run":
+            self.attempt -= 1
+        status = {"done": "completed", "reject": "failed", "cancelled": "cancelled"}.get(outcome)
+        if status is None and outcome in {"release", "retry"} and self.cancel_wanted:
+            status = "cancelled"
+        elif outcome == "release":
+            status = "retrying" if self.attempt or self.snoozes else "pending"
+        elif outcome == "retry":
+            status = "retrying" if self.attempt < self.max_attempts else "failed"
+        elif outcome == "snooze":
+            status = "retrying"
+            if self.snoozes >= MAX_SNOOZES:
+                status = "unconfirmed" if self.committed else "failed"
+            self.snoozes += 1
+        elif outcome == "unconfirmed":
+            asks = self.mode == "run" and self.committed and self.reconcilable
+            status = "retrying" if asks else "unconfirmed"
+        assert status is not None
+        if outcome == "unconfirmed" and status == "retrying":
+            self.mode = "reconcile"
+        if outcome == "retry":
+            self.mode, self.committed = "run", False
+        self.status, self.wakes_at = status, now + (0.0 if outcome == "release" else delay)
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """Calls in any order, on one database, with the engine's clock in our hands."""
+
+    engine: Engine
+
+    @initialize()
+    def empty(self) -> None:
+        connection = self.engine.connection
+        connection.execute("delete from public.jobs")
+        connection.execute("delete from filaviva.job_groups")
+        connection.execute("delete from filaviva.clock_shift")
+        connection.execute("select pgmq.purge_queue('work')")
+        self.jobs: dict[str, Model] = {}
+        self.keys: dict[str, str] = {}
+        self.claims: list[dict[str, Any]] = []
+        self.now = 0.0
+
+    # What callers do -------------------------------------------------------------------------------
+
+    @rule(jobs=st.lists(NEW_JOBS, min_size=1, max_size=6))
+    def enqueue(self, jobs: list[dict[str, Any]]) -> None:
+        for job, answer in zip(jobs, self.engine.call("enqueue_jobs", jobs), strict=True):
+            known = self.keys.get(job.get("idempotency_key", ""))
+            assert answer["duplicate"] == (known is not None)
+            if known is not None:
+                assert answer["job_id"] == known
+                continue
+            model = Model(job.get("group_key"), job["priority"], job["max_attempts"], len(self.jobs))
+            self.jobs[answer["job_id"]] = model
+            if "idempotency_key" in job:
+                self.keys[job["idempotency_key"]] = answer["job_id"]
+
+    @precondition(lambda self: self.jobs)
+    @rule(limit=st.integers(1, 6))
+    def claim(self, limit: int) -> None:
+        due = self.due()
+        running = sum(job.status == "processing" for job in self.jobs.values())
+        answer = self.engine.claim(limit=limit)
+        taken = [job["job_id"] for job in answer["jobs"]]
+        assert len(taken) == min(limit, max(CAP - running, 0), len(due))
+        assert taken == due[: len(taken)], "highest priority first, then the order of enqueue"
+        for claimed in answer["jobs"]:
+            model = self.jobs[claimed["job_id"]]
+            model.attempt += model.mode == "run"
+            model.status, model.claim = "processing", claimed["claim_id"]
+            model.lease_until = self.now + LEASE_SECONDS
+            seen = (claimed["attempt"], claimed["mode"], claimed["committed"])
+            assert seen == (model.attempt, model.mode, model.committed)
+        self.claims = [*self.claims, *answer["jobs"]][-8:]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES), delay=st.sampled_from([0, 5, 60]))
+    def settle(self, data: st.DataObject, outcome: str, delay: int) -> None:
+        job = self.claims[data.draw(st.integers(0, len(self.claims) - 1))]
+        model = self.jobs[job["job_id"]]
+        holds = self.holds(job)
+        answer = self.engine.settle(job, outcome, error=ERROR, after_seconds=delay)
+        if holds:
+            model.settle(outcome, self.now, delay)
+        repeated = "already" if model.claim == job["claim_id"] else "stale"
+        assert answer["applied"] == ("ok" if holds else repeated)
+        assert answer["status"] == model.status
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), reconcilable=st.booleans())
+    def commit(self, data: st.DataObject, reconcilable: bool) -> None:
+        job = self.claims[data.draw(st.integers(0, len(self.claims) - 1))]
+        model = self.jobs[job["job_id"]]
+        arguments: tuple[object, ...] = (job["job_id"], job["claim_id"], {}, reconcilable, LEASE_SECONDS)
+        if self.holds(job) and not model.cancel_wanted:
+            self.engine.call("commit_job", *arguments)
+            model.committed, model.reconcilable = True, reconcilable
+            model.lease_until = max(model.lease_until, self.now + LEASE_SECONDS)
+        else:
+            with pytest.raises(psycopg.Error) as refused:
+                self.engine.call("commit_job", *arguments)
+            reason = "cancel_requested" if self.holds(job) else "stale_claim"
+            assert refused.value.diag.message_detail == reason
+
+    @precondition(lambda self: self.claims)
+    @rule()
+    def extend(self) -> None:
+        leases = [{"job_id": job["job_id"], "claim_id": job["claim_id"]} for job in self.claims]
+        for job, answer in zip(self.claims, self.engine.call("extend_leases", leases), strict=True):
+            model = self.jobs[job["job_id"]]
+            assert answer.get("stale", False) is not self.holds(job)
+            if self.holds(job):
+                assert answer["cancel_requested"] == model.cancel_wanted
+                model.lease_until = self.now + LEASE_SECONDS
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        job_id = list(self.jobs)[data.draw(st.integers(0, len(self.jobs) - 1))]
+        model = self.jobs[job_id]
+        matches = model.status not in FINAL and not model.cancel_wanted
+        if matches and model.committed:
+            with pytest.raises(psycopg.Error, match="point of no return"):
+                self.engine.call("cancel_jobs", {"ids": [job_id]}, 10)
+            return
+        assert self.engine.call("cancel_jobs", {"ids": [job_id]}, 10)["changed"] == int(matches)
+        if matches:
+            model.cancel_wanted = True
+            model.status = model.status if model.status == "processing" else "cancelled"
+
+    # What the world does ---------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([2, 20, 62]))
+    def wait(self, seconds: int) -> None:
+        self.engine.step_clock(timedelta(seconds=seconds))
+        self.now += seconds
+
+    @rule()
+    def rescue(self) -> None:
+        lost = [job for job in self.jobs.values() if job.status == "processing" and job.lease_until < self.now]
+        assert self.engine.call("rescue_jobs", 100) == len(lost)
+        for model in lost:
+            model.settle("unconfirmed" if model.committed else "retry", self.now, 0)
+            model.claim = None
+        if lost:  # the backoff is drawn by the engine: let it pass
+            self.wait(62)
+
+    @rule()
+    def sweep(self) -> None:
+        assert self.engine.value("select filaviva.sweep(1000)") == 0, "nothing is broken, nothing is mended"
+
+    # What must always hold -------------------------------------------------------------------------
+
+    def due(self) -> list[str]:
+        """The jobs a claim may take now, best first: at most one of each group, none whose group is held."""
+        held = {job.group for job in self.jobs.values() if job.group and self.holds_group(job)}
+        best: dict[str, str] = {}
+        ready = []
+        for job_id, job in sorted(self.jobs.items(), key=lambda item: (-item[1].priority, item[1].order)):
+            if job.status not in {"pending", "retrying"}:
+                continue
+            if job.group is None or self.holds_group(job):
+                if job.wakes_at <= self.now:
+                    ready.append(job_id)
+            elif job.group not in held and job.group not in best:
+                best[job.group] = job_id
+                ready.append(job_id)
+        return sorted(ready, key=lambda job_id: (-self.jobs[job_id].priority, self.jobs[job_id].order))
+
+    def holds(self, claimed: dict[str, Any]) -> bool:
+        """Whether a claim is still the right to settle its job."""
+        model = self.jobs[claimed["job_id"]]
+        return model.status == "processing" and model.claim == claimed["claim_id"]
+
+    @staticmethod
+    def holds_group(job: Model) -> bool:
+        """A job that was ever claimed is its group's head until it is over."""
+        return job.status not in FINAL and (job.status != "pending" or job.claim is not None)
+
+    @invariant()
+    def every_status_is_as_believed(self) -> None:
+        rows = self.engine.connection.execute(STATES)
+        found = {row[0]: row[1:] for row in rows}
+        assert found == {i: (j.status, j.mode, j.attempt, j.committed) for i, j in getattr(self, "jobs", {}).items()}
+
+    @invariant()
+    def there_is_one_message_for_each_delivered_job_and_no_other(self) -> None:
+        rows = self.engine.connection.execute(DELIVERED).fetchall()
+        assert sorted(self.engine.messages()) == sorted(rows)
+
+    @invariant()
+    def a_group_has_at_most_one_job_in_flight(self) -> None:
+        busiest = self.engine.value(BUSIEST_GROUP)
+        assert busiest <= 1
+
+
+@pytest.fixture
+def machine(database: Database) -> Iterator[type[EngineMachine]]:
+    with database.connect() as connection:
+        engine = Engine(connection)
+        make_queue(
+            engine, "work", concurrency=CAP, max_snoozes=MAX_SNOOZES, lease_seconds=LEASE_SECONDS, window_size=3,
+            backoff_base_seconds=60, backoff_factor=1,
+        )  # fmt: skip
+        yield type(f"EngineMachine{uuid.uuid4().hex}", (EngineMachine,), {"engine": engine})
+
+
+def budget(examples: int, steps: int) -> settings:
+    """So many sequences of so many calls; only divergence fails, not slowness."""
+    tolerated = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=tolerated)
+
+
+def test_the_engine_does_as_the_model_says(machine: type[EngineMachine]) -> None:
+    run_machine(machine, settings=budget(60, 40))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_two_thousand_sequences_do_as_the_model_says(machine: type[EngineMachine]) -> None:
+    run_machine(machine, settings=budget(2000, 50))
