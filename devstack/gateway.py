@@ -56,7 +56,8 @@ def listen(port: int) -> socket.socket:
     Raises:
         PortTakenError: somebody else listens there.
     """
-    listener = socket.socket()
+    # asyncio sends small answers at once (TCP_NODELAY) only where the socket names its protocol.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -1,6 +1,8 @@
 """The real database behind every test: one server a run, one migrated template, one clone a test."""
 
 import itertools
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +40,7 @@ class Database:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A server that does not wait for the disk; durability has tests of its own."""
     settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    folder = tmp_path_factory.mktemp("cluster")
+    folder = _folder_in_memory() or tmp_path_factory.mktemp("cluster")
     running = start_cluster(folder, settings=settings)
     try:
         running.clone("postgres", BARE)
@@ -48,6 +50,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     finally:
         running.stop(immediate=True)
         remove_cluster(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -60,6 +63,19 @@ def bare_database(cluster: Cluster) -> Iterator[Database]:
 def database(cluster: Cluster) -> Iterator[Database]:
     """A database with this project's migrations."""
     yield from _clone(cluster, MIGRATED)
+
+
+def _folder_in_memory() -> Path | None:
+    """A folder in shared memory, where cloning a database takes a tenth of the time; None without one."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 2 << 30:
+        return None
+    for left in memory.glob("filaviva-tests-*"):  # of a run that was killed
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = memory / f"filaviva-tests-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _clone(cluster: Cluster, template: str) -> Iterator[Database]:

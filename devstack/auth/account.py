@@ -1,6 +1,5 @@
 """What users see and change of themselves: `/user`."""
 
-from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,11 +7,12 @@ from starlette.responses import JSONResponse, Response
 from devstack.auth.answers import user_answer
 from devstack.auth.bodies import AccountUpdate, clean_email, read_body
 from devstack.auth.callers import Caller, signed_in, user_is_gone
-from devstack.auth.errors import AuthError, email_exists
+from devstack.auth.errors import AuthError, EmailExistsError
 from devstack.auth.passwords import check_strength, hash_password, password_matches
+from devstack.auth.records import User, UserChanges
 from devstack.auth.sessions import close_sessions
 from devstack.auth.settings import AuthSettings
-from devstack.auth.users import User, UserChanges, find_user_by_email, update_user
+from devstack.auth.users import find_user_by_email, update_user
 
 
 class Account:
@@ -30,11 +30,7 @@ class Account:
         caller = await self._caller(request)
         body = await read_body(request, AccountUpdate)
         changes = await self._changes(caller.user, body)
-        try:
-            user = await self._apply(caller, changes)
-        except UniqueViolation:
-            raise email_exists() from None
-        return JSONResponse(user_answer(user))
+        return JSONResponse(user_answer(await self._apply(caller, changes)))
 
     async def _caller(self, request: Request) -> Caller:
         async with self._pool.connection() as connection:
@@ -63,7 +59,7 @@ class Account:
     async def _refuse_taken(self, email: str) -> None:
         async with self._pool.connection() as connection:
             if await find_user_by_email(connection, email):
-                raise email_exists()
+                raise EmailExistsError
 
     async def _new_hash(self, user: User, password: str) -> str:
         if await password_matches(password, user.encrypted_password):

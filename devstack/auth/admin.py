@@ -5,7 +5,6 @@ from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,22 +12,12 @@ from starlette.responses import JSONResponse, Response
 from devstack.auth.answers import user_answer
 from devstack.auth.bodies import AdminDelete, AdminUser, ban_duration, clean_email, read_body
 from devstack.auth.callers import require_admin
-from devstack.auth.errors import AuthError, email_exists, invalid, not_served
+from devstack.auth.errors import AuthError, invalid, not_served
 from devstack.auth.passwords import check_strength, hash_password
+from devstack.auth.records import AUDIENCE, NewUser, User, UserChanges
 from devstack.auth.sessions import close_sessions
 from devstack.auth.settings import AuthSettings
-from devstack.auth.users import (
-    AUDIENCE,
-    NewUser,
-    User,
-    UserChanges,
-    delete_user,
-    erase_user,
-    find_user,
-    insert_user,
-    list_users,
-    update_user,
-)
+from devstack.auth.users import delete_user, erase_user, find_user, insert_user, list_users, update_user
 
 PER_PAGE = 50
 LARGEST_NUMBER = 1_000_000_000
@@ -57,13 +46,8 @@ class Admin:
         """`POST /admin/users`. Without a password the user cannot sign in until one is set."""
         require_admin(request, self._settings.jwt_secret)
         new = await self._new_user(await _read(request))
-        try:
-            async with self._pool.connection() as connection:
-                user = await insert_user(connection, new)
-        except UniqueViolation as error:
-            if error.diag.constraint_name == "users_pkey":
-                raise AuthError(409, "conflict", "A user with this id already exists") from None
-            raise email_exists() from None
+        async with self._pool.connection() as connection:
+            user = await insert_user(connection, new)
         return JSONResponse(user_answer(user))
 
     async def read(self, request: Request) -> Response:
@@ -74,13 +58,10 @@ class Admin:
         """`PUT /admin/users/{id}`: a new password ends all of the user's sessions."""
         user = await self._named_user(request)
         changes = await self._changes(await _read(request))
-        try:
-            async with self._pool.connection() as connection:
-                changed = await update_user(connection, user.id, changes)
-                if changes.password_hash:
-                    await close_sessions(connection, user.id)
-        except UniqueViolation:
-            raise email_exists() from None
+        async with self._pool.connection() as connection:
+            changed = await update_user(connection, user.id, changes)
+            if changes.password_hash:
+                await close_sessions(connection, user.id)
         if changed is None:  # deleted since
             raise _not_found()
         return JSONResponse(user_answer(changed))

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from devstack.auth.records import Identity, User
 from devstack.auth.sessions import Grant
 from devstack.auth.settings import AuthSettings
 from devstack.auth.tokens import make_access_token
-from devstack.auth.users import Identity, User
 
 Json = dict[str, Any]
 

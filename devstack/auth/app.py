@@ -14,8 +14,6 @@ from devstack.auth.errors import AuthError, database_error, error_response, faul
 from devstack.auth.grants import Grants
 from devstack.auth.settings import AuthSettings
 
-__all__ = ["Auth", "AuthSettings"]
-
 NOT_SERVED = {
     "otp": "one-time passwords",
     "magiclink": "magic links",

@@ -2,13 +2,14 @@
 
 import re
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from devstack.auth.errors import AuthError, invalid
+from devstack.auth.records import Metadata
 
 MAX_BYTES = 1_000_000
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -21,8 +22,6 @@ DURATION = re.compile(rf"([+-]?)({DURATION_PART})+", re.ASCII)
 SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_SECONDS = 2**63 / 1e9
 """The longest duration that the real server can read: about 292 years."""
-
-Metadata = dict[str, Any]
 
 
 class Body(BaseModel):

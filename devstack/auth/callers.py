@@ -7,9 +7,10 @@ from psycopg import AsyncConnection
 from starlette.requests import Request
 
 from devstack.auth.errors import AuthError
+from devstack.auth.records import User
 from devstack.auth.sessions import find_session
 from devstack.auth.tokens import bad_jwt, read_bearer
-from devstack.auth.users import User, find_user
+from devstack.auth.users import find_user
 
 ADMIN_ROLES = ("service_role", "supabase_admin")
 

@@ -25,6 +25,13 @@ class AuthError(Exception):
         self.status, self.code, self.message, self.reasons = status, code, message, reasons
 
 
+class EmailExistsError(AuthError):
+    """Two users cannot have one address."""
+
+    def __init__(self) -> None:
+        super().__init__(422, "email_exists", "A user with this email address has already been registered")
+
+
 def invalid(message: str) -> AuthError:
     """The request is understood, and wrong."""
     return AuthError(400, "validation_failed", message)
@@ -33,11 +40,6 @@ def invalid(message: str) -> AuthError:
 def invalid_credentials() -> AuthError:
     """One answer for an unknown address and a wrong password: who asks learns nothing about who has an account."""
     return AuthError(400, "invalid_credentials", "Invalid login credentials")
-
-
-def email_exists() -> AuthError:
-    """Two users cannot have one address."""
-    return AuthError(422, "email_exists", "A user with this email address has already been registered")
 
 
 def not_served(feature: str) -> AuthError:

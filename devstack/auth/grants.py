@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,11 +12,12 @@ from starlette.responses import JSONResponse, Response
 from devstack.auth.answers import session_answer, user_answer
 from devstack.auth.bodies import PasswordGrant, RefreshGrant, SignUp, clean_email, read_body
 from devstack.auth.callers import signed_in
-from devstack.auth.errors import AuthError, invalid, invalid_credentials, not_served
+from devstack.auth.errors import AuthError, EmailExistsError, invalid, invalid_credentials, not_served
 from devstack.auth.passwords import check_strength, hash_password, password_matches
+from devstack.auth.records import NewUser, User
 from devstack.auth.sessions import Client, close_sessions, open_session, refresh_session
 from devstack.auth.settings import AuthSettings
-from devstack.auth.users import NewUser, User, find_user, find_user_by_email, insert_user, record_sign_in
+from devstack.auth.users import find_user, find_user_by_email, insert_user, record_sign_in
 
 OTHER_GRANTS = ("id_token", "pkce", "web3")
 """Grant types of the real server that need an outside provider."""
@@ -45,7 +45,7 @@ class Grants:
         )
         try:
             return await self._store(request, new)
-        except UniqueViolation:  # the same address signed up in the same moment
+        except EmailExistsError:  # the same address signed up in the same moment
             raise _already_registered() from None
 
     async def token(self, request: Request) -> Response:

@@ -8,9 +8,9 @@ import jwt
 from starlette.requests import Request
 
 from devstack.auth.errors import AuthError
+from devstack.auth.records import User
 from devstack.auth.sessions import Session
 from devstack.auth.settings import AuthSettings
-from devstack.auth.users import User
 
 BEARER = re.compile(r"[Bb]earer (\S+)")
 _UNCHECKED = {f"verify_{claim}": False for claim in ("iat", "aud", "iss", "sub", "jti")}

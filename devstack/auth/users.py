@@ -1,106 +1,20 @@
 """Users and their identities in the database."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-AUDIENCE = "authenticated"
-"""Claim `aud` of every user of a project; also the database role of whoever signs up."""
+from devstack.auth.errors import AuthError, EmailExistsError
+from devstack.auth.records import AUDIENCE, Identity, Metadata, NewUser, User, UserChanges
 
 INSTANCE = UUID(int=0)
 """There is one instance. A row inserted by hand without it cannot sign in, here as on the real server."""
-
-Metadata = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One way in which a user can sign in: a row of `auth.identities`."""
-
-    id: UUID
-    provider_id: str
-    user_id: UUID
-    identity_data: Metadata
-    provider: str
-    last_sign_in_at: datetime | None
-    created_at: datetime | None
-    updated_at: datetime | None
-    email: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A row of `auth.users`, as far as Auth works with it, and its identities."""
-
-    id: UUID
-    aud: str | None
-    role: str | None
-    email: str | None
-    phone: str | None
-    encrypted_password: str | None
-    email_confirmed_at: datetime | None
-    phone_confirmed_at: datetime | None
-    confirmed_at: datetime | None
-    confirmation_sent_at: datetime | None
-    recovery_sent_at: datetime | None
-    invited_at: datetime | None
-    email_change: str | None
-    email_change_sent_at: datetime | None
-    last_sign_in_at: datetime | None
-    banned_until: datetime | None
-    deleted_at: datetime | None
-    created_at: datetime | None
-    updated_at: datetime | None
-    raw_app_meta_data: Metadata | None
-    raw_user_meta_data: Metadata | None
-    is_anonymous: bool
-    identities: tuple[Identity, ...] = ()
-
-    @property
-    def is_banned(self) -> bool:
-        """Whether the user may not sign in now."""
-        return self.banned_until is not None and self.banned_until > datetime.now(self.banned_until.tzinfo)
-
-
-@dataclass(frozen=True, slots=True)
-class NewUser:
-    """Someone who signs up, or whom an admin creates. `banned_for` of no time is no ban."""
-
-    email: str
-    password_hash: str
-    identity_data: Metadata
-    user_metadata: Metadata
-    app_metadata: Metadata = field(default_factory=dict)
-    id: UUID = field(default_factory=uuid4)
-    role: str = AUDIENCE
-    confirmed: bool = True
-    confirmation_sent: bool = False
-    banned_for: timedelta = timedelta()
-
-
-@dataclass(frozen=True, slots=True)
-class UserChanges:
-    """What to change; None and empty leave a thing as it is.
-
-    Metadata is merged at its top level, and a key whose new value is null is removed. `new_email` waits for its
-    confirmation, `email` holds at once. `banned_for` of no time ends a ban.
-    """
-
-    email: str | None = None
-    new_email: str | None = None
-    password_hash: str | None = None
-    role: str | None = None
-    confirm: bool = False
-    banned_for: timedelta | None = None
-    user_metadata: Metadata = field(default_factory=dict)
-    app_metadata: Metadata = field(default_factory=dict)
-
 
 COLUMNS = tuple(name for name in User.__dataclass_fields__ if name != "identities")
 
@@ -132,7 +46,7 @@ async def insert_user(connection: AsyncConnection, new: NewUser) -> User:
     """Store a user with an e-mail identity.
 
     Raises:
-        psycopg.errors.UniqueViolation: the address or the id is taken.
+        AuthError: the address or the id is taken.
     """
     app_metadata = {"provider": "email", "providers": ["email"], **new.app_metadata}
     query = """
@@ -160,7 +74,8 @@ async def insert_user(connection: AsyncConnection, new: NewUser) -> User:
         "app_metadata": Jsonb(_without_nulls(app_metadata)),
         "user_metadata": Jsonb(_without_nulls(new.user_metadata)),
     }
-    await connection.execute(query, values)
+    with _naming_what_is_taken():
+        await connection.execute(query, values)
     await _insert_identity(connection, new.id, new.identity_data)
     user = await find_user(connection, new.id)  # triggers on auth.users may have changed it
     assert user is not None  # noqa: S101 - inserted in this transaction
@@ -171,7 +86,7 @@ async def update_user(connection: AsyncConnection, user_id: UUID, changes: UserC
     """Apply `changes`, and answer the user as it is then; None if there is none.
 
     Raises:
-        psycopg.errors.UniqueViolation: the address is taken.
+        EmailExistsError: the address is taken.
     """
     user_metadata = {**changes.user_metadata, **({"email_verified": True} if changes.confirm else {})}
     query = """
@@ -204,7 +119,8 @@ async def update_user(connection: AsyncConnection, user_id: UUID, changes: UserC
         "app_metadata": Jsonb(changes.app_metadata),
         "app_removed": _nulls(changes.app_metadata),
     }
-    await connection.execute(query, values)
+    with _naming_what_is_taken():
+        await connection.execute(query, values)
     if changes.email is not None:
         await _change_identity(connection, user_id, {"email": changes.email, "email_verified": changes.confirm})
     return await find_user(connection, user_id)
@@ -239,6 +155,20 @@ async def erase_user(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(users, {"id": user_id})
     await connection.execute(identities, {"id": user_id})
     await connection.execute("delete from auth.sessions where user_id = %s", (user_id,))
+
+
+@contextmanager
+def _naming_what_is_taken() -> Iterator[None]:
+    """Only for the constraints of `auth.users`: a trigger of the project may violate others."""
+    try:
+        yield
+    except UniqueViolation as error:
+        match error.diag.constraint_name:
+            case "users_email_partial_key":
+                raise EmailExistsError from None
+            case "users_pkey":
+                raise AuthError(409, "conflict", "A user with this id already exists") from None
+        raise
 
 
 async def _insert_identity(connection: AsyncConnection, user_id: UUID, data: Metadata) -> None:

@@ -7,7 +7,7 @@ create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;
 create role authenticator login noinherit password 'postgres';
 create role dashboard_user nologin createdb createrole replication;
-create role supabase_auth_admin login noinherit createrole password 'postgres';
+create role supabase_auth_admin login noinherit password 'postgres';
 create role supabase_storage_admin login noinherit createrole password 'postgres';
 create role supabase_realtime_admin nologin noinherit;
 create role supabase_functions_admin login noinherit createrole password 'postgres';
@@ -17,7 +17,6 @@ grant pg_read_all_data to supabase_read_only_user;
 
 grant anon, authenticated, service_role to authenticator;
 grant anon, authenticated, service_role, authenticator, pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
-grant supabase_realtime_admin to postgres;
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';

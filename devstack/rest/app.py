@@ -1,8 +1,9 @@
 """The REST gateway: an ASGI app that answers as PostgREST does."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import psycopg
 from starlette.types import Receive, Scope, Send
 
 from devstack.rest.catalogue import STALE_CODES, RoleSettings
@@ -55,7 +56,7 @@ class Rest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
             return
         try:
@@ -72,7 +73,7 @@ class Rest:
     async def _respond(self, request: Request) -> Response:
         identity = self._tokens.identify(request.headers.get("authorization"))
         target = target_of(request)
-        timezones = await self._cache.timezones() if timezone_in(request.all_of(b"prefer")) else ()
+        timezones = await _known(self._cache.timezones()) if timezone_in(request.all_of(b"prefer")) else ()
         intent = intent_of(request, target, self._settings, timezones)
         if request.method == "OPTIONS":
             allowed = await self._planned(lambda planner: planner.allowed_methods(intent, target))
@@ -89,10 +90,19 @@ class Rest:
         except RestError as error:
             if error.code not in STALE_CODES:
                 raise
-        await self._cache.refresh()
+        await _known(self._cache.refresh())
         return make(self._current_planner())
 
     def _current_planner(self) -> Planner:
         if self._planner.catalogue is not self._cache.current:
             self._planner = Planner(self._cache.current, self._settings)
         return self._planner
+
+
+async def _known(answer: Awaitable[T]) -> T:
+    """What the database says about itself, if it can be asked."""
+    try:
+        return await answer
+    except psycopg.Error as error:
+        message = "Could not query the database for the schema cache. Retrying."
+        raise RestError(503, "PGRST002", message, details=str(error)) from None

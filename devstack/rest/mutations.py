@@ -12,6 +12,7 @@ from devstack.rest.media import negotiate
 from devstack.rest.payload import Payload
 from devstack.rest.plans import (
     RESPONSE_SETTINGS,
+    ROWS,
     Intent,
     Plan,
     check_levels,
@@ -34,16 +35,15 @@ _COUNT_ROW = f"set_config('rest.inserted', (coalesce({_INSERTED}::int, 0) + 1)::
 _UNCOUNT_ROW = f"set_config('rest.inserted', ({_INSERTED}::int - 1)::text, true) is not null"
 
 
-def plan_insert(intent: Intent, relation: Relation) -> Plan:
+def plan_insert(intent: Intent, payload: Payload, relation: Relation) -> Plan:
     """Insert the body's rows, or merge or ignore those that are there already.
 
     Raises:
         RestError: PGRST204, a key of the body is no column; and as for reading.
     """
     parameters = Parameters()
-    query, payload = intent.query, _payload_of(intent)
     columns = _columns_of(payload, relation)
-    target = query.on_conflict or relation.primary_key
+    target = intent.query.on_conflict or relation.primary_key
     resolution = intent.preferences.get("resolution") if target else None
     rows = _body_rows(payload, columns, parameters, defaults=_wants_defaults(intent))
     names = f" ({', '.join(quoted(one.name) for one in columns)})" if columns else ""
@@ -56,14 +56,13 @@ def plan_insert(intent: Intent, relation: Relation) -> Plan:
     return replace(plan, merges=resolution == "merge-duplicates")
 
 
-def plan_update(intent: Intent, relation: Relation, *, safe: bool) -> Plan:
+def plan_update(intent: Intent, payload: Payload, relation: Relation, *, safe: bool) -> Plan:
     """Change the rows that the filters find.
 
     Raises:
         RestError: 21000, `safe` and there is no filter; else as for inserting.
     """
     parameters = Parameters()
-    payload = _payload_of(intent)
     columns = _columns_of(payload, relation)
     found = filter_text(intent.query, source_of(relation), parameters)
     if columns:
@@ -101,20 +100,18 @@ def _plan(
     wanted = intent.preferences.get("return")
     has_body = wanted == "representation"
     keys = relation.primary_key if action == "insert" and wanted == "headers-only" else ()
-    names = (
-        ["*"] if any(one.field.name == "*" for one in fields) else list(dict.fromkeys(one.field.name for one in fields))
-    )
+    names = dict.fromkeys(one.field.name for one in fields)
     source = source_of(relation)
-    returned = ", ".join(column(source, name) for name in (names if has_body else keys)) or "1"
+    needed = ("*",) if has_body and "*" in names else names if has_body else keys
+    returned = ", ".join(column(source, name) for name in needed) or "1"
     changed = f"{text} returning {returned}" if text else f"select {returned} from {_table(relation)} where false"
     rows = f"select * from {_SOURCE}"
     if has_body:
         unfiltered = Query(select=intent.query.select)
         rows = select_text(unfiltered, source, f"{_SOURCE} as {source.name}", parameters)
-    body = rows_as_json(media, "t") if has_body else _location(keys)
-    main = (
-        f"with {_SOURCE} as ({changed}) select null, count(*), {body}, {RESPONSE_SETTINGS}, {_INSERTED} from ({rows}) t"
-    )
+    body = rows_as_json(media) if has_body else _location(keys)
+    result = f"null, count(*), {body}, {RESPONSE_SETTINGS}, {_INSERTED}"
+    main = f"with {_SOURCE} as ({changed}) select {result} from ({rows}) {ROWS}"
     return Plan(
         Statement(main.encode(), parameters.values),
         action,
@@ -132,16 +129,12 @@ def _location(keys: Sequence[str]) -> str:
     """The key of the one row that was inserted, as a JSON array of texts; empty for several rows."""
     if not keys:
         return "''"
-    values = ", ".join(f"t.{quoted(key)}::text" for key in keys)
+    values = ", ".join(f"{ROWS}.{quoted(key)}::text" for key in keys)
     return f"case when count(*) = 1 then (json_agg(json_build_array({values}))->0)::text end"
 
 
 def _table(relation: Relation) -> str:
     return f"{quoted(relation.schema)}.{quoted(relation.name)}"
-
-
-def _payload_of(intent: Intent) -> Payload:
-    return intent.payload or Payload(b"[]", (), is_object=False)
 
 
 def _columns_of(payload: Payload, relation: Relation) -> list[Column]:

@@ -234,9 +234,9 @@ def _operator(scanner: Scanner) -> tuple[str, str | None]:
 
 
 def _is_value(scanner: Scanner) -> str:
-    rest = scanner.text[scanner.position :].lower()
     for value in IS_VALUES:
-        if rest.startswith(value) and rest[len(value) : len(value) + 1] in ("", ",", ")"):
+        following = scanner.peek(len(value) + 1).lower()
+        if following[: len(value)] == value and following[len(value) :] in ("", ",", ")"):
             scanner.position += len(value)
             return value
     return scanner.fail("isVal: (null, not_null, true, false, unknown)")

@@ -3,6 +3,7 @@
 from devstack.rest.catalogue import Catalogue
 from devstack.rest.errors import not_implemented
 from devstack.rest.mutations import plan_delete, plan_insert, plan_update
+from devstack.rest.payload import Payload
 from devstack.rest.plans import Intent, Plan
 from devstack.rest.reads import plan_read
 from devstack.rest.requests import Target
@@ -28,16 +29,16 @@ class Planner:
             return self._calls.plan(intent)
         relation = self.catalogue.relation(intent.schema, intent.name)
         safe = role in self._settings.safe_update_roles
-        match intent.method:
-            case "POST":
-                return plan_insert(intent, relation)
-            case "PATCH":
-                return plan_update(intent, relation, safe=safe)
-            case "DELETE":
+        match intent.method, intent.payload:
+            case "POST", Payload() as payload:
+                return plan_insert(intent, payload, relation)
+            case "PATCH", Payload() as payload:
+                return plan_update(intent, payload, relation, safe=safe)
+            case "DELETE", None:
                 return plan_delete(intent, relation, safe=safe)
-            case "GET" | "HEAD":
+            case (("GET" | "HEAD"), None):
                 return plan_read(intent, relation, self._settings.max_rows)
-            case method:
+            case method, _:
                 raise not_implemented(method)
 
     def allowed_methods(self, intent: Intent, target: Target) -> str:

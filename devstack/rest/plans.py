@@ -13,6 +13,9 @@ from devstack.rest.ranges import ALL_ROWS, Window
 from devstack.rest.sql import Statement
 from devstack.rest.syntax import Embed, SelectField, SelectItem
 
+ROWS = '"rest rows"'
+"""What the rows of an answer are called in SQL: nothing that a column could be called as well."""
+
 RESPONSE_SETTINGS = (
     "nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')"
 )
@@ -122,7 +125,7 @@ def check_preferences(preferences: Preferences) -> None:
         )
 
 
-def rows_as_json(media: Media, item: str, *, one: bool = False) -> str:
+def rows_as_json(media: Media, item: str = ROWS, *, one: bool = False) -> str:
     """All of `item` as the text of a JSON array; as one value where that is wanted, or there can be but `one`."""
     one = one or media.singular
     rows = f"json_agg({item})->0" if one else f"json_agg({item})"

@@ -1,6 +1,7 @@
 """What is set at the start of a transaction, and for it alone: role, claims, request, search path."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 
 import orjson
@@ -8,8 +9,10 @@ import orjson
 from devstack.rest.catalogue import RoleSettings
 from devstack.rest.messages import Request
 from devstack.rest.plans import Plan
-from devstack.rest.sql import Parameters, Statement, literal, quoted
+from devstack.rest.sql import Statement, encoded, literal, quoted
 from devstack.rest.tokens import Identity
+
+_ISOLATIONS = ("serializable", "repeatable read", "read committed", "read uncommitted")
 
 
 def begin(plan: Plan, role: RoleSettings) -> Statement:
@@ -19,14 +22,10 @@ def begin(plan: Plan, role: RoleSettings) -> Statement:
     return Statement(f"begin{level}{' read only' if plan.read_only else ''}".encode())
 
 
-_ISOLATIONS = ("serializable", "repeatable read", "read committed", "read uncommitted")
-
-
 def prelude(
     request: Request, plan: Plan, identity: Identity, role: RoleSettings, search_path: Sequence[str]
 ) -> Statement:
     """All settings in one statement. Those of the role come before the role, which may not be allowed to set them."""
-    parameters = Parameters()
     settings: list[tuple[str, str | bytes]] = [
         ("search_path", ", ".join(quoted(schema) for schema in search_path)),
         *role.settings,
@@ -41,8 +40,14 @@ def prelude(
     if timezone:
         settings.append(("timezone", timezone))
     settings += plan.settings
-    calls = [f"set_config({literal(name)}, {parameters.add(value)}, true)" for name, value in settings]
-    return Statement(f"select {', '.join(calls)}".encode(), parameters.values, lasting=True)
+    text = _text(tuple([name for name, _ in settings]))
+    return Statement(text, [encoded(value) for _, value in settings], lasting=True)
+
+
+@lru_cache(maxsize=256)
+def _text(names: tuple[str, ...]) -> bytes:
+    calls = (f"set_config({literal(name)}, ${place}, true)" for place, name in enumerate(names, 1))
+    return f"select {', '.join(calls)}".encode()
 
 
 def pre_request_call(function: str) -> Statement:

@@ -6,6 +6,7 @@ from devstack.rest.catalogue import Relation
 from devstack.rest.media import negotiate
 from devstack.rest.plans import (
     RESPONSE_SETTINGS,
+    ROWS,
     Intent,
     Plan,
     check_levels,
@@ -38,8 +39,8 @@ def plan_read(intent: Intent, relation: Relation, max_rows: int | None) -> Plan:
     window = intent.window.at_most(max_rows)
     rows = select_text(query, source, table, parameters) + limited(window.limit, window.offset)
     total, estimate = _counts(intent, source, table, parameters, max_rows)
-    body = "''" if intent.method == "HEAD" else rows_as_json(media, "t")
-    main = f"select {total}, count(*), {body}, {RESPONSE_SETTINGS} from ({rows}) t"
+    body = "''" if intent.method == "HEAD" else rows_as_json(media)
+    main = f"select {total}, count(*), {body}, {RESPONSE_SETTINGS} from ({rows}) {ROWS}"
     return Plan(
         Statement(main.encode(), parameters.values),
         "read",

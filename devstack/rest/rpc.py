@@ -11,6 +11,7 @@ from devstack.rest.media import negotiate
 from devstack.rest.payload import Payload
 from devstack.rest.plans import (
     RESPONSE_SETTINGS,
+    ROWS,
     Intent,
     Plan,
     check_levels,
@@ -25,6 +26,9 @@ from devstack.rest.reads import filter_text, select_text
 from devstack.rest.sql import Parameters, Source, Statement, array_of, limited, quoted
 
 APPLIED = ("count", "tx", "handling", "timezone", "max-affected")
+
+MAX_PLANS = 1000
+"""How many plans are remembered: a function that takes any JSON has as many as clients think up keys."""
 
 _BODY, _SOURCE, _SCALAR = '"rest body"', '"rest source"', "pgrst_scalar"
 _NO_QUERY = Query()
@@ -48,11 +52,15 @@ class CallPlanner:
         payload = intent.payload
         if payload is None or not _is_usual(intent):
             return self._plan(intent)
-        key = (intent.schema, intent.name, payload.keys, payload.is_object, intent.accept)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._plan(intent)
+        key = (intent.schema, intent.name, payload.keys, payload.is_object)
+        plan = self._plans.get(key) or self._remember(key, self._plan(intent))
         return replace(plan, main=replace(plan.main, values=(payload.raw,) if plan.main.values else ()))
+
+    def _remember(self, key: tuple[object, ...], plan: Plan) -> Plan:
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        self._plans[key] = plan
+        return plan
 
     def _plan(self, intent: Intent) -> Plan:
         function = _find(self._catalogue, intent)
@@ -104,7 +112,8 @@ def _find(catalogue: Catalogue, intent: Intent) -> Function:
 
 def _is_usual(intent: Intent) -> bool:
     """Whether nothing but the function's name and arguments decides about the plan."""
-    return intent.query == _NO_QUERY and intent.preferences == NONE and intent.window == ALL_ROWS
+    plain = intent.query == _NO_QUERY and intent.preferences == NONE and intent.window == ALL_ROWS
+    return plain and intent.accept in (None, "*/*", "application/json")
 
 
 def _shapes_rows(intent: Intent) -> bool:
@@ -145,10 +154,11 @@ def _rows_text(
     total = "null"
     if plan.preferences.get("count") in _COUNTED:
         total = f"(select count(*) from {from_source}{filter_text(query, source, parameters)})"
-    item = f"t.{_SCALAR}" if function.shape == "scalar" and not query.select else "t"
+    item = f"{ROWS}.{_SCALAR}" if function.shape == "scalar" and not query.select else ROWS
     body = rows_as_json(plan.media, item, one=not function.returns_set)
     held = "count(*)" if function.returns_set else "1"
-    return f"with {_SOURCE} as ({called}) select {total}, {held}, {body}, {RESPONSE_SETTINGS} from ({rows}) t"
+    result = f"{total}, {held}, {body}, {RESPONSE_SETTINGS}"
+    return f"with {_SOURCE} as ({called}) select {result} from ({rows}) {ROWS}"
 
 
 def _call(function: Function, intent: Intent, parameters: Parameters) -> tuple[str, str]:

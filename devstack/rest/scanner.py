@@ -17,12 +17,11 @@ class Scanner:
     Args:
         text: what is read.
         what: its name in error messages, such as ``filter``.
-        shown: the text in error messages, where it differs from what is read.
     """
 
-    def __init__(self, text: str, what: str, shown: str | None = None) -> None:
+    def __init__(self, text: str, what: str) -> None:
         self.text, self.position = text, 0
-        self._what, self._shown = what, text if shown is None else shown
+        self._what = what
 
     @property
     def at_end(self) -> bool:
@@ -76,7 +75,7 @@ class Scanner:
     def word(self, expected: str) -> str:
         """Take letters, digits, `_`, `$` and blanks; blanks around them do not count."""
         found = self.match(_WORD)
-        return self.fail(expected) if found is None else found.strip()
+        return (found and found.strip()) or self.fail(expected)
 
     def end(self, expected: str = "end of input") -> None:
         """Fail unless everything was read."""
@@ -93,6 +92,6 @@ class Scanner:
         raise RestError(
             400,
             "PGRST100",
-            f'"failed to parse {self._what} ({self._shown})" (line 1, column {self.position + 1})',
+            f'"failed to parse {self._what} ({self.text})" (line 1, column {self.position + 1})',
             details=f"unexpected {found} expecting {expected}",
         )

@@ -113,12 +113,10 @@ class Transactions:
         pool = self._pool
         if pool is None:
             raise psycopg.OperationalError("the gateway is not started")
-        connection = await pool.getconn()
+        while not (connection := await pool.getconn()).alive:
+            await connection.close()
+            await pool.putconn(connection)
         try:
-            while not connection.alive:
-                await connection.close()
-                await pool.putconn(connection)
-                connection = await pool.getconn()
             yield connection
         finally:
             await pool.putconn(connection)

@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from devstack.auth.app import Auth, AuthSettings
+from devstack.auth.app import Auth
+from devstack.auth.settings import AuthSettings
 from devstack.cluster import Cluster
 from devstack.gateway import gateway, listen, serving
 from devstack.keys import local_keys
@@ -170,12 +171,23 @@ async def test_what_it_cannot_do_it_declines_by_name(project: Project, method: s
     assert refusal(answer) == (501, "not_implemented", f"Auth of devstack does not serve {feature}")
 
 
-async def test_a_failing_trigger_of_the_project_is_told_and_nothing_is_kept(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("insert into profiles values (new.id)", 'relation "profiles" does not exist'),
+        ("insert into public.seats values (1), (1)", 'unique constraint "seats_pkey"'),
+        ("raise exception 'closed on Sundays'", "closed on Sundays"),
+    ],
+)
+async def test_a_failing_trigger_of_the_project_is_told_and_nothing_is_kept(
+    project: Project, statement: str, complaint: str
+) -> None:
     email = new_email()
     with project.database.connect("postgres") as connection:
-        connection.execute("""
-            create function public.greet() returns trigger language plpgsql as $$
-            begin insert into profiles values (new.id); return new; end $$;
+        connection.execute(f"""
+            create table if not exists public.seats (number int primary key);
+            create function public.greet() returns trigger language plpgsql security definer as $$
+            begin {statement}; return new; end $$;
             create trigger greet after insert on auth.users for each row execute function public.greet();
         """)
         try:
@@ -184,7 +196,7 @@ async def test_a_failing_trigger_of_the_project_is_told_and_nothing_is_kept(proj
             connection.execute("drop function public.greet() cascade")
     status, code, message = refusal(answer)
     assert (status, code) == (500, "unexpected_failure")
-    assert 'relation "profiles" does not exist' in message
+    assert complaint in message
     assert project.execute("select count(*) from auth.users where email = %s", email) == [(0,)]
 
 
