@@ -36,6 +36,8 @@ class ClaimedJob(BaseModel):
     checkpoint: JsonObject | None = None
     committed: bool = False
     timeout_seconds: float
+    lease_seconds: float
+    """How long the claim holds without being renewed."""
     lease_expires_at: datetime
     created_at: datetime
 

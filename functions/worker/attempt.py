@@ -7,7 +7,7 @@ point of no return.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 import httpx
@@ -75,7 +75,7 @@ class Attempt:
         self.cancelled = asyncio.Event()
         self.renewed_at = loop.time()
         """When the lease last began, on the loop's clock."""
-        self.lease_seconds = _lease_seconds(job, datetime.now(UTC))
+        self.lease_seconds = job.lease_seconds
         self._ledger = ledger
         self._http = http
         self._settings = settings
@@ -256,12 +256,6 @@ async def _contained(work: Awaitable[Outcome]) -> Outcome:
         if task is not None and task.cancelling():
             raise
         raise RuntimeError("the handler let a cancellation of its own escape") from problem
-
-
-def _lease_seconds(job: ClaimedJob, now: datetime) -> float:
-    """How long the lease is. Judged by our own clock, which may be wrong: between 5 s, the shortest lease there
-    is, and 30 s, the usual one, so that a wrong clock renews too early rather than too late."""
-    return min(max((job.lease_expires_at - now).total_seconds(), 5.0), 30.0)
 
 
 def _explain(problem: ValidationError) -> str:

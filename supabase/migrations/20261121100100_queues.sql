@@ -21,6 +21,7 @@ create table public.queues (
   max_drains int not null default 1 constraint max_drains_is_positive check (max_drains > 0),
   retention_completed interval not null default '7 days',
   retention_failed interval not null default '30 days',
+  paused_at timestamptz,
   created_at timestamptz not null default now()
 );
 comment on table public.queues is 'One row a queue; its numbers may be changed while it runs. Made by create_queue().';
@@ -30,6 +31,7 @@ comment on column public.queues.stall_seconds is 'Outer bound on one claim since
 comment on column public.queues.max_attempts is 'Attempts in all, the first included. Copied into a job when it is enqueued.';
 comment on column public.queues.gap_min_ms is 'Least pause between two jobs of one group; the pause is drawn evenly between gap_min_ms and gap_max_ms.';
 comment on column public.queues.window_size is 'How many ready jobs pgmq may hold ahead of the workers; what is above waits in jobs, where waiting costs nothing.';
+comment on column public.queues.paused_at is 'Set while nothing of this queue is claimed; what runs goes on. See pause_queue().';
 comment on column public.queues.max_drains is 'How many drains one tick may start for this queue.';
 
 create table public.kinds (
@@ -62,7 +64,7 @@ begin
   end if;
   select k.key into v_unknown
   from jsonb_object_keys(p_settings) as k(key)
-  where k.key in ('name', 'created_at') or not exists (
+  where k.key in ('name', 'paused_at', 'created_at') or not exists (
     select from pg_catalog.pg_attribute a
     where a.attrelid = 'public.queues'::regclass and a.attname = k.key and a.attnum > 0 and not a.attisdropped
   )

@@ -254,6 +254,7 @@ begin
   where n.ord <> all (coalesce(v_first_ords, '{}'))
   order by n.ord;
 
+  perform filaviva.yield_to_priority(v_jobs, v_now);
   perform filaviva.mark_for_kick(array(
     select distinct n.queue from unnest(v_jobs) n
     where coalesce(n.scheduled_at, v_now) <= v_now and n.ord <> all (coalesce(v_first_ords, '{}'))
@@ -280,9 +281,12 @@ as $$
 declare
   v_room int;
 begin
-  -- Nobody overtakes: straight into pgmq only while nothing of this queue waits as due, and only at
-  -- the lowest priority, since a claim takes everything above it from the table first.
-  if exists (select from public.jobs j where j.queue = p_queue and j.fair_tag is not null) then
+  -- Nobody overtakes: straight into pgmq only while nothing of this queue is due or about to be, and
+  -- only at the lowest priority, since a claim takes everything above it from the table first.
+  if exists (select from public.jobs j where j.queue = p_queue and j.fair_tag is not null)
+    or exists (select from public.jobs j where j.queue = p_queue and j.next_run_at <= p_now)
+    or exists (select from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null and g.next_at <= p_now)
+  then
     return '{}';
   end if;
   select q.window_size - (select count(*) from filaviva.deliveries(p_queue) d where not d.hidden)
@@ -298,6 +302,34 @@ begin
 end
 $$;
 comment on function filaviva.ready_for_window(text, timestamptz, filaviva.new_job[], int[]) is 'Which jobs of a call go straight into pgmq.';
+
+create function filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamptz) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_stepped_back uuid[];
+begin
+  if not exists (select from unnest(p_jobs) n where n.group_key is not null and n.priority > 0) then
+    return;
+  end if;
+  with highest as (
+    select n.queue, n.group_key, max(n.priority) as priority from unnest(p_jobs) n
+    where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now
+    group by n.queue, n.group_key
+  ), stepped as (
+    update public.jobs j set
+      fair_tag = null, blocked_by = 'group:' || j.group_key, waiting_reason = 'group', version = j.version + 1, updated_at = p_now
+    from filaviva.job_groups g join highest h on h.queue = g.queue and h.group_key = g.group_key
+    where j.id = g.active_job_id and j.fair_tag is not null and j.claim_id is null and j.attempt = 0 and j.priority < h.priority
+    returning j.id
+  )
+  select array_agg(s.id) into v_stepped_back from stepped s;
+  update filaviva.job_groups g set active_job_id = null where g.active_job_id = any (v_stepped_back);
+end
+$$;
+comment on function filaviva.yield_to_priority(filaviva.new_job[], timestamptz) is
+  'A head that was released but never claimed steps back when a job of higher priority joins its group. The groups must be locked.';
 
 create function filaviva.send_messages(p_queue text, p_job_ids uuid[], p_hidden_seconds int) returns bigint[]
 language plpgsql volatile

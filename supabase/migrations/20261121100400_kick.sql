@@ -92,6 +92,9 @@ as $$
 declare
   v_posted_at timestamptz;
 begin
+  if exists (select from public.queues q where q.name = p_queue and q.paused_at is not null) then
+    return false;
+  end if;
   select k.posted_at into v_posted_at from filaviva.kicks k where k.queue = p_queue for update skip locked;
   if found then
     if v_posted_at > filaviva.now() - interval '1 second' then

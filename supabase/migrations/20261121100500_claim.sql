@@ -165,9 +165,10 @@ begin
         'queue', j.queue, 'kind', j.kind, 'payload', j.payload, 'metadata', j.metadata, 'user_id', j.user_id,
         'company_id', j.company_id, 'instance_id', j.instance_id, 'group_key', j.group_key, 'correlation_id', j.correlation_id,
         'checkpoint', c.checkpoint, 'committed', j.committed_at is not null, 'timeout_seconds', j.timeout_seconds,
-        'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at
+        'lease_seconds', q.lease_seconds, 'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at
       ) order by j.priority desc, j.seq), '[]')
     from public.jobs j
+    join public.queues q on q.name = j.queue
     left join filaviva.job_checkpoints c on c.job_id = j.id
     where j.id = any (p_job_ids) and j.claim_id = any (p_claim_ids) and j.status = 'processing'
   );
@@ -249,6 +250,9 @@ begin
       'next_due_in_ms', filaviva.next_due_in_ms(p_queue, v_now), 'state', 'ok');
   end if;
 
+  if v_queue.paused_at is not null then
+    return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'paused');
+  end if;
   perform filaviva.release_later(p_queue, v_now, 500);
   perform filaviva.release_groups(p_queue, v_now, 500);
 
@@ -276,7 +280,7 @@ begin
 end
 $$;
 comment on function filaviva.claim_jobs(text, int, text, uuid) is
-  'Takes up to p_limit jobs: {jobs, next_due_in_ms, state: ok|empty|busy|enough}. The same request id again answers the same still-held jobs and claims no others.';
+  'Takes up to p_limit jobs: {jobs, next_due_in_ms, state: ok|empty|busy|paused|enough}. The same request id again answers the same still-held jobs and claims no others.';
 
 create function filaviva.claim_job(p_job_id uuid, p_worker_id text, p_request_id uuid) returns jsonb
 language plpgsql security definer
@@ -304,6 +308,9 @@ begin
         else format('The job waits: %s.', coalesce(v_job.waiting_reason, 'not due'))
       end,
       'Call without a job_id to process what is due.');
+  end if;
+  if v_queue.paused_at is not null then
+    perform filaviva.fail(409, 'not_claimable', 'The queue is paused.', 'Try again when it was resumed.');
   end if;
   if v_queue.concurrency is not null and (
     not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(v_job.queue))
@@ -334,9 +341,11 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('queue', q.name) order by q.name), '[]')
     from public.queues q
-    where exists (select from public.jobs j where j.queue = q.name and j.fair_tag is not null)
+    where q.paused_at is null and (
+      exists (select from public.jobs j where j.queue = q.name and j.fair_tag is not null)
       or filaviva.next_due_in_ms(q.name, v_now) = 0
       or exists (select from filaviva.deliveries(q.name) d where not d.hidden)
+    )
   );
 end
 $$;

@@ -22,9 +22,14 @@ from devstack.keys import ProjectKeys, local_keys
 from devstack.rest.app import Rest
 from devstack.rest.settings import RestSettings
 from functions.app import create_app
+from functions.jobs import registry
+from functions.jobs.registry import HandlerFunction
 from functions.settings import Settings
 from functions.web.logs import get_logger
+from functions.worker.drain import Drain
+from functions.worker.summary import Summary
 from tests.conftest import Database
+from tests.functions.scripted import MakeDrain, Register, ScriptedLedger, registration, surroundings
 
 CRON_SECRET = "the-internal-secret"
 
@@ -167,3 +172,47 @@ async def api(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions") as client:
         yield client
     await app.state.services.close()
+
+
+# A drain over a scripted ledger --------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger() -> ScriptedLedger:
+    return ScriptedLedger()
+
+
+@pytest.fixture
+def stopping() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def make_drain(
+    ledger: ScriptedLedger, logs: Logs, stopping: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MakeDrain]:
+    async with httpx.AsyncClient() as http:
+
+        def build(run: HandlerFunction, *, claims: bool = True, **settings: Any) -> Drain:
+            monkeypatch.setitem(registry._registrations, "test", registration("test", run))
+            around = surroundings(
+                ledger, make_settings(**{"drain_linger_seconds": 0, **settings}), logs.logger, http, stopping
+            )
+            return Drain("q", "worker-1", around, Summary(), claims=claims)
+
+        yield build
+
+
+# A kind of job on a real project -------------------------------------------------------------------
+
+
+@pytest.fixture
+def register(project: Project, monkeypatch: pytest.MonkeyPatch) -> Register:
+    """Gives the queue `work` settings and the kind `task` a handler."""
+
+    def apply(run: HandlerFunction, *, reconcile: HandlerFunction | None = None, **queue: Any) -> None:
+        project.call("create_queue", "work", {"backoff_base_seconds": 0, **queue})
+        project.call("register_kind", "task", {"queue": "work", "user_may_enqueue": True})
+        monkeypatch.setitem(registry._registrations, "task", registration("task", run, reconcile=reconcile))
+
+    return apply

@@ -12,12 +12,13 @@ import httpx
 import structlog
 from pydantic import BaseModel, ConfigDict
 
-from functions.jobs.context import ClaimedJob
-from functions.jobs.outcomes import JsonObject
+from functions.jobs.context import ClaimedJob, Context
+from functions.jobs.outcomes import Done, JsonObject, Outcome
 from functions.jobs.registry import HandlerFunction, Registration
 from functions.settings import Settings
-from functions.worker.drain import Surroundings
+from functions.worker.drain import Drain, Surroundings
 from functions.worker.ledger import Claimed, Renewal, Renewed, Settled, Settlement
+from functions.worker.summary import Summary
 
 STATUSES = {
     "done": "completed",
@@ -60,6 +61,7 @@ def claimed_job(number: int = 1, **changes: Any) -> ClaimedJob:
             "metadata": {},
             "correlation_id": "order-1",
             "timeout_seconds": 5,
+            "lease_seconds": 30,
             "lease_expires_at": now + timedelta(seconds=30),
             "created_at": now,
             **changes,
@@ -163,6 +165,43 @@ class ScriptedLedger:
 
 def _settled(element: Settlement, applied: Literal["ok", "already", "stale", "gone"] = "ok") -> Settled:
     return Settled(job_id=element["job_id"], applied=applied, status=STATUSES[element["outcome"]])
+
+
+Register = Callable[..., None]
+"""The fixture `register`: (handler, *, reconcile=None, **settings of the queue)."""
+
+MakeDrain = Callable[..., Drain]
+"""The fixture `make_drain`: (handler, *, claims=True, **settings) -> Drain."""
+
+
+async def instantly(job: ClaimedJob, payload: AnyPayload, ctx: Context) -> Outcome:
+    return Done({"attempt": job.attempt})
+
+
+class Gate:
+    """A handler that waits until it is let through, and counts how many wait at once."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.inside = 0
+        self.most = 0
+
+    async def __call__(self, job: ClaimedJob, payload: AnyPayload, ctx: Context) -> Outcome:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await self.open.wait()
+        self.inside -= 1
+        return Done()
+
+
+def jobs(count: int, **changes: Any) -> list[ClaimedJob]:
+    return [claimed_job(number, **changes) for number in range(1, count + 1)]
+
+
+async def finish(drain: Drain) -> Summary:
+    async with asyncio.timeout(10):
+        await drain.run()
+    return drain.summary
 
 
 def surroundings(

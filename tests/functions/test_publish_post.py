@@ -177,6 +177,7 @@ def new_job(mode: Literal["run", "reconcile"] = "run", **changes: Any) -> Claime
         payload={},
         metadata={},
         timeout_seconds=60,
+        lease_seconds=30,
         lease_expires_at=now,
         created_at=now,
     )

@@ -80,6 +80,7 @@ async def run(
         payload={},
         metadata={},
         timeout_seconds=60,
+        lease_seconds=30,
         lease_expires_at=now,
         created_at=now,
     ).model_copy(update=job)

@@ -10,7 +10,15 @@ from tests.sql.conftest import Engine
 
 CALLABLE = {
     "anon": set(),
-    "authenticated": {"cancel_jobs", "enqueue_jobs"},
+    "authenticated": {
+        "cancel_jobs",
+        "enqueue_jobs",
+        "pause_queue",
+        "queue_stats",
+        "redrive_jobs",
+        "resolve_job",
+        "resume_queue",
+    },
     "service_role": {
         "account_credentials",
         "cancel_jobs",
@@ -25,7 +33,12 @@ CALLABLE = {
         "extend_leases",
         "kick_queue",
         "register_kind",
+        "pause_queue",
+        "queue_stats",
+        "redrive_jobs",
         "rescue_jobs",
+        "resolve_job",
+        "resume_queue",
         "settle_and_claim",
         "settle_jobs",
         "tick",

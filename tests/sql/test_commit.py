@@ -79,6 +79,20 @@ def test_a_worker_lost_after_the_commit_is_never_run_blindly(engine: Engine, rec
     assert (row["status"], row["mode"]) == (status, "reconcile" if reconcilable else "run")
 
 
+def test_a_worker_lost_while_finding_out_proves_nothing(engine: Engine) -> None:
+    engine.enqueue({"kind": "task", "max_attempts": 1})
+    job = engine.claim_one()
+    commit(engine, job)
+    engine.settle(job, "unconfirmed", error=UNKNOWN, after_seconds=0)
+    engine.claim_one()
+    engine.step_clock(timedelta(seconds=61))
+    assert engine.call("rescue_jobs", 10) == 1
+    engine.step_clock(timedelta(seconds=6))
+    again = engine.claim_one()
+    assert (again["mode"], again["checkpoint"]) == ("reconcile", {"upload": "u1"})
+    assert engine.settle(again, "done")["status"] == "completed"
+
+
 def test_a_committed_job_does_not_fail_by_count(engine: Engine) -> None:
     engine.enqueue({"kind": "task", "max_attempts": 1})
     job = engine.claim_one()

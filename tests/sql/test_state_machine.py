@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
@@ -135,7 +135,7 @@ class EngineMachine(RuleBasedStateMachine):
         answer = self.engine.claim(limit=limit)
         taken = [job["job_id"] for job in answer["jobs"]]
         assert len(taken) == min(limit, max(CAP - running, 0), len(due))
-        assert taken == due[: len(taken)], "highest priority first, then the order of enqueue"
+        self.check_order(taken, due)
         for claimed in answer["jobs"]:
             model = self.jobs[claimed["job_id"]]
             model.attempt += model.mode == "run"
@@ -212,7 +212,8 @@ class EngineMachine(RuleBasedStateMachine):
         lost = [job for job in self.jobs.values() if job.status == "processing" and job.lease_until < self.now]
         assert self.engine.call("rescue_jobs", 100) == len(lost)
         for model in lost:
-            model.settle("unconfirmed" if model.committed else "retry", self.now, 0)
+            after_commit = "snooze" if model.mode == "reconcile" else "unconfirmed"
+            model.settle(after_commit if model.committed else "retry", self.now, 0)
             model.claim = None
         if lost:  # the backoff is drawn by the engine: let it pass
             self.wait(62)
@@ -238,6 +239,20 @@ class EngineMachine(RuleBasedStateMachine):
                 best[job.group] = job_id
                 ready.append(job_id)
         return sorted(ready, key=lambda job_id: (-self.jobs[job_id].priority, self.jobs[job_id].order))
+
+    def check_order(self, taken: list[str], due: list[str]) -> None:
+        """Highest priority first; of equal priority, jobs that nothing ever held up come in the order of enqueue."""
+        assert set(taken) <= set(due)
+        assert [self.jobs[i].priority for i in taken] == [self.jobs[i].priority for i in due[: len(taken)]]
+        for priority in {self.jobs[i].priority for i in taken}:
+            fresh = [i for i in due if self.is_fresh(self.jobs[i], priority)]
+            first = [i for i in taken if self.is_fresh(self.jobs[i], priority)]
+            assert first == fresh[: len(first)]
+
+    @staticmethod
+    def is_fresh(job: Model, priority: int) -> bool:
+        """Whether a job of this priority waits for the first time, and for no other job."""
+        return job.priority == priority and job.claim is None and job.group is None
 
     def holds(self, claimed: dict[str, Any]) -> bool:
         """Whether a claim is still the right to settle its job."""
@@ -280,9 +295,12 @@ def machine(database: Database) -> Iterator[type[EngineMachine]]:
 def budget(examples: int, steps: int) -> settings:
     """So many sequences of so many calls; only divergence fails, not slowness."""
     tolerated = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
-    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=tolerated)
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=tolerated,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+    )  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 def test_the_engine_does_as_the_model_says(machine: type[EngineMachine]) -> None:
     run_machine(machine, settings=budget(60, 40))
 

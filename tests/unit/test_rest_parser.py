@@ -130,6 +130,8 @@ def test_paths_and_columns_are_understood() -> None:
         ("select=a!", 3),
         ("select=a::", 4),
         ("select=a->", 4),
+        ("select=a:: ", 5),
+        ("select=+", 2),
         ("select=a->>--1", 5),
         ("select=a,b(c", 6),
         ("select=(a)", 1),

@@ -25,6 +25,9 @@ begin
       end,
       'Call without a job_id to process what is due.');
   end if;
+  if v_queue.paused_at is not null then
+    perform filaviva.fail(409, 'not_claimable', 'The queue is paused.', 'Try again when it was resumed.');
+  end if;
   if v_queue.concurrency is not null and (
     not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(v_job.queue))
     or (select count(*) from filaviva.deliveries(v_job.queue) d where d.hidden) >= v_queue.concurrency

@@ -21,6 +21,9 @@ begin
       'next_due_in_ms', filaviva.next_due_in_ms(p_queue, v_now), 'state', 'ok');
   end if;
 
+  if v_queue.paused_at is not null then
+    return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'paused');
+  end if;
   perform filaviva.release_later(p_queue, v_now, 500);
   perform filaviva.release_groups(p_queue, v_now, 500);
 
@@ -48,7 +51,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.claim_jobs(p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) IS 'Takes up to p_limit jobs: {jobs, next_due_in_ms, state: ok|empty|busy|enough}. The same request id again answers the same still-held jobs and claims no others.';
+COMMENT ON FUNCTION filaviva.claim_jobs(p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) IS 'Takes up to p_limit jobs: {jobs, next_due_in_ms, state: ok|empty|busy|paused|enough}. The same request id again answers the same still-held jobs and claims no others.';
 
 REVOKE ALL ON FUNCTION filaviva.claim_jobs(p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION filaviva.claim_jobs(p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) TO service_role;

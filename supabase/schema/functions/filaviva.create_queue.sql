@@ -10,7 +10,7 @@ begin
   end if;
   select k.key into v_unknown
   from jsonb_object_keys(p_settings) as k(key)
-  where k.key in ('name', 'created_at') or not exists (
+  where k.key in ('name', 'paused_at', 'created_at') or not exists (
     select from pg_catalog.pg_attribute a
     where a.attrelid = 'public.queues'::regclass and a.attname = k.key and a.attnum > 0 and not a.attisdropped
   )

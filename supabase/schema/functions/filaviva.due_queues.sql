@@ -8,9 +8,11 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('queue', q.name) order by q.name), '[]')
     from public.queues q
-    where exists (select from public.jobs j where j.queue = q.name and j.fair_tag is not null)
+    where q.paused_at is null and (
+      exists (select from public.jobs j where j.queue = q.name and j.fair_tag is not null)
       or filaviva.next_due_in_ms(q.name, v_now) = 0
       or exists (select from filaviva.deliveries(q.name) d where not d.hidden)
+    )
   );
 end
 $$;

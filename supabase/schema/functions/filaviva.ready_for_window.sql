@@ -5,9 +5,12 @@ CREATE FUNCTION filaviva.ready_for_window(p_queue text, p_now timestamp with tim
 declare
   v_room int;
 begin
-  -- Nobody overtakes: straight into pgmq only while nothing of this queue waits as due, and only at
-  -- the lowest priority, since a claim takes everything above it from the table first.
-  if exists (select from public.jobs j where j.queue = p_queue and j.fair_tag is not null) then
+  -- Nobody overtakes: straight into pgmq only while nothing of this queue is due or about to be, and
+  -- only at the lowest priority, since a claim takes everything above it from the table first.
+  if exists (select from public.jobs j where j.queue = p_queue and j.fair_tag is not null)
+    or exists (select from public.jobs j where j.queue = p_queue and j.next_run_at <= p_now)
+    or exists (select from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null and g.next_at <= p_now)
+  then
     return '{}';
   end if;
   select q.window_size - (select count(*) from filaviva.deliveries(p_queue) d where not d.hidden)

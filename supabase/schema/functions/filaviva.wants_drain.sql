@@ -7,7 +7,7 @@ declare
 begin
   select count(*) filter (where not d.hidden), count(*) filter (where d.hidden) into v_ready, v_running
   from filaviva.deliveries(p_queue.name) d;
-  return coalesce(v_running < p_queue.concurrency, true)
+  return p_queue.paused_at is null and coalesce(v_running < p_queue.concurrency, true)
     and (v_ready > 0 or exists (select from public.jobs j where j.queue = p_queue.name and j.fair_tag is not null));
 end
 $$;

@@ -16,6 +16,7 @@ CREATE TABLE public.queues (
     max_drains integer DEFAULT 1 NOT NULL,
     retention_completed interval DEFAULT '7 days'::interval NOT NULL,
     retention_failed interval DEFAULT '30 days'::interval NOT NULL,
+    paused_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT backoff_base_is_not_negative CHECK ((backoff_base_seconds >= (0)::numeric)),
     CONSTRAINT backoff_factor_is_at_least_one CHECK ((backoff_factor >= (1)::numeric)),
@@ -49,6 +50,8 @@ COMMENT ON COLUMN public.queues.gap_min_ms IS 'Least pause between two jobs of o
 COMMENT ON COLUMN public.queues.window_size IS 'How many ready jobs pgmq may hold ahead of the workers; what is above waits in jobs, where waiting costs nothing.';
 
 COMMENT ON COLUMN public.queues.max_drains IS 'How many drains one tick may start for this queue.';
+
+COMMENT ON COLUMN public.queues.paused_at IS 'Set while nothing of this queue is claimed; what runs goes on. See pause_queue().';
 
 ALTER TABLE ONLY public.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);

@@ -1,0 +1,8 @@
+CREATE FUNCTION public.redrive_jobs(p_filter jsonb, p_dry_run boolean DEFAULT false, p_limit integer DEFAULT 1000) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$ select filaviva.redrive_jobs(p_filter, p_dry_run, p_limit) $$;
+
+REVOKE ALL ON FUNCTION public.redrive_jobs(p_filter jsonb, p_dry_run boolean, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.redrive_jobs(p_filter jsonb, p_dry_run boolean, p_limit integer) TO authenticated;
+GRANT ALL ON FUNCTION public.redrive_jobs(p_filter jsonb, p_dry_run boolean, p_limit integer) TO service_role;
