@@ -91,4 +91,4 @@ comment on function filaviva.caller_id() is
 revoke all on schema filaviva from public;
 grant usage on schema filaviva to authenticated, service_role;
 revoke execute on all functions in schema filaviva from public;
-grant execute on function filaviva.is_trusted(), filaviva.is_operator() to authenticated, service_role;
+grant execute on function filaviva.is_trusted(), filaviva.is_operator(), filaviva.fail(int, text, text, text) to authenticated, service_role;

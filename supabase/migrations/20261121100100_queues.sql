@@ -82,6 +82,8 @@ begin
       'q_' || p_name
     );
     insert into filaviva.kicks (queue) values (p_name);
+  elsif p_settings ? 'concurrency' then
+    perform filaviva.mark_for_kick(array[p_name]);  -- there may be room now
   end if;
   if p_settings <> '{}' then
     execute format(
@@ -104,15 +106,16 @@ begin
   if not filaviva.is_operator() then
     perform filaviva.fail(403, 'operator_only', 'Only an operator may register a kind.', 'Use the service key, or SQL as postgres.');
   end if;
-  v_kind := jsonb_populate_record(null::public.kinds, '{"user_may_enqueue": false}' || p_settings);
+  select * into v_kind from public.kinds k where k.kind = p_kind;
+  v_kind := jsonb_populate_record(v_kind, p_settings);
   insert into public.kinds (kind, queue, timeout_seconds, max_attempts, user_may_enqueue)
-  values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, v_kind.user_may_enqueue)
+  values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, coalesce(v_kind.user_may_enqueue, false))
   on conflict (kind) do update set
     queue = excluded.queue, timeout_seconds = excluded.timeout_seconds,
     max_attempts = excluded.max_attempts, user_may_enqueue = excluded.user_may_enqueue;
 end
 $$;
-comment on function filaviva.register_kind(text, jsonb) is 'Says which queue runs a kind, or changes it. Settings are the columns of kinds.';
+comment on function filaviva.register_kind(text, jsonb) is 'Says which queue runs a kind, or changes what is named of one that exists. Settings are the columns of kinds.';
 
 create function public.create_queue(p_name text, p_settings jsonb default '{}') returns void
 language sql security invoker
@@ -130,9 +133,11 @@ alter table public.queues enable row level security;
 alter table public.kinds enable row level security;
 create policy "operators read queues" on public.queues for select to authenticated using ((select filaviva.is_operator()));
 create policy "operators read kinds" on public.kinds for select to authenticated using ((select filaviva.is_operator()));
+revoke all on public.queues, public.kinds from anon, authenticated, service_role;  -- older projects grant by default
 grant select on public.queues, public.kinds to authenticated, service_role;
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.create_queue(text, jsonb), public.register_kind(text, jsonb) from public;
+revoke execute on function public.create_queue(text, jsonb), public.register_kind(text, jsonb)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.create_queue(text, jsonb), filaviva.register_kind(text, jsonb) to service_role;
 grant execute on function public.create_queue(text, jsonb), public.register_kind(text, jsonb) to service_role;

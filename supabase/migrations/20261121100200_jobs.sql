@@ -129,6 +129,7 @@ create table filaviva.job_groups (
   next_at timestamptz not null,
   primary key (queue, group_key)
 ) with (fillfactor = 70);
+create index job_groups_by_head on filaviva.job_groups (active_job_id) where active_job_id is not null;
 create index job_groups_without_head on filaviva.job_groups (queue, next_at) where active_job_id is null;
 comment on table filaviva.job_groups is
   'The lock and the pace of one group: at most one head (active_job_id) at a time, the next not before next_at. A row without head is there only while jobs may wait behind it or its gap runs.';
@@ -155,6 +156,7 @@ create policy "owners and operators read jobs" on public.jobs for select to auth
   using ((select auth.uid()) = user_id or (select filaviva.is_operator()));
 create policy "owners and operators read attempts" on public.job_attempts for select to authenticated
   using ((select auth.uid()) = user_id or (select filaviva.is_operator()));
+revoke all on public.jobs, public.job_attempts from anon, authenticated, service_role;  -- older projects grant by default
 grant select on public.jobs, public.job_attempts to authenticated, service_role;
 
 alter publication supabase_realtime add table public.jobs;

@@ -9,6 +9,14 @@ create type filaviva.new_job as (
 );
 comment on type filaviva.new_job is 'A checked element of an enqueue call, with its kind''s numbers filled in.';
 
+create function filaviva.job_id_of(p_message jsonb) returns uuid
+language sql immutable
+set search_path = ''
+as $$
+  select case when p_message ->> 'job_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (p_message ->> 'job_id')::uuid end
+$$;
+comment on function filaviva.job_id_of(jsonb) is 'The job a message speaks of; null for a message that is not ours.';
+
 create function filaviva.deliveries(p_queue text)
 returns table (msg_id bigint, job_id uuid, hidden boolean, enqueued_at timestamptz)
 language plpgsql stable
@@ -16,7 +24,7 @@ set search_path = ''
 as $$
 begin
   return query execute format(
-    'select m.msg_id, (m.message ->> ''job_id'')::uuid, m.vt > clock_timestamp(), m.enqueued_at from pgmq.%I m',
+    'select m.msg_id, filaviva.job_id_of(m.message), m.vt > clock_timestamp(), m.enqueued_at from pgmq.%I m',
     'q_' || p_queue
   );
 end
@@ -64,6 +72,8 @@ begin
       ('max_attempts', 'a whole number from 1 to 100', coalesce(e.job ->> 'max_attempts', '1') !~ '^([1-9][0-9]?|100)$'),
       ('group_key', 'a string of 1 to 200 characters', coalesce(length(e.job ->> 'group_key'), 1) not between 1 and 200),
       ('idempotency_key', 'a string of 1 to 200 characters', coalesce(length(e.job ->> 'idempotency_key'), 1) not between 1 and 200),
+      ('scheduled_at', 'an ISO 8601 time such as 2026-11-21T12:00:00Z', coalesce(e.job ->> 'scheduled_at', '2026-01-01T00:00')
+        !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$'),
       ('correlation_id', 'a string of at most 200 characters', coalesce(length(e.job ->> 'correlation_id'), 0) > 200)
     ) as f(field, expected, wrong)
   where f.wrong
@@ -254,7 +264,7 @@ begin
   where n.ord <> all (coalesce(v_first_ords, '{}'))
   order by n.ord;
 
-  perform filaviva.yield_to_priority(v_jobs, v_now);
+  perform filaviva.yield_to_priority(v_jobs, v_first_ords, v_now);
   perform filaviva.mark_for_kick(array(
     select distinct n.queue from unnest(v_jobs) n
     where coalesce(n.scheduled_at, v_now) <= v_now and n.ord <> all (coalesce(v_first_ords, '{}'))
@@ -303,7 +313,7 @@ end
 $$;
 comment on function filaviva.ready_for_window(text, timestamptz, filaviva.new_job[], int[]) is 'Which jobs of a call go straight into pgmq.';
 
-create function filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamptz) returns void
+create function filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_without int[], p_now timestamptz) returns void
 language plpgsql volatile
 set search_path = ''
 as $$
@@ -315,7 +325,7 @@ begin
   end if;
   with highest as (
     select n.queue, n.group_key, max(n.priority) as priority from unnest(p_jobs) n
-    where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now
+    where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now and n.ord <> all (coalesce(p_without, '{}'))
     group by n.queue, n.group_key
   ), stepped as (
     update public.jobs j set
@@ -328,7 +338,7 @@ begin
   update filaviva.job_groups g set active_job_id = null where g.active_job_id = any (v_stepped_back);
 end
 $$;
-comment on function filaviva.yield_to_priority(filaviva.new_job[], timestamptz) is
+comment on function filaviva.yield_to_priority(filaviva.new_job[], int[], timestamptz) is
   'A head that was released but never claimed steps back when a job of higher priority joins its group. The groups must be locked.';
 
 create function filaviva.send_messages(p_queue text, p_job_ids uuid[], p_hidden_seconds int) returns bigint[]
@@ -360,6 +370,7 @@ comment on function public.enqueue_jobs(jsonb) is 'Enqueue 1 to 10,000 jobs, all
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.enqueue_jobs(jsonb) from public;
+revoke execute on function public.enqueue_jobs(jsonb)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.enqueue_jobs(jsonb) to authenticated, service_role;
 grant execute on function public.enqueue_jobs(jsonb) to authenticated, service_role;

@@ -139,6 +139,7 @@ as $$ select filaviva.configure_drain(p_url, p_token, p_call_timeout_ms) $$;
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.kick_queue(text), public.configure_drain(text, text, int) from public;
+revoke execute on function public.kick_queue(text), public.configure_drain(text, text, int)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.kick_queue(text), filaviva.configure_drain(text, text, int) to service_role;
 grant execute on function public.kick_queue(text), public.configure_drain(text, text, int) to service_role;

@@ -10,6 +10,7 @@ declare
   v_ids uuid[];
   v_groups text[];
   v_joining uuid[];
+  v_lock_timeout constant text := current_setting('lock_timeout');
   v_changed int;
 begin
   v_ids := array(
@@ -27,9 +28,16 @@ begin
     )
   );
   if v_joining <> '{}' then
-    insert into filaviva.job_groups (queue, group_key, next_at)
-    select distinct j.queue, j.group_key, p_now from public.jobs j where j.id = any (v_joining) order by 1, 2
-    on conflict do nothing;
+    begin
+      -- The claim side does not wait, not even for a group that another session is just inserting.
+      perform set_config('lock_timeout', '1ms', true);
+      insert into filaviva.job_groups (queue, group_key, next_at)
+      select distinct j.queue, j.group_key, p_now from public.jobs j where j.id = any (v_joining) order by 1, 2
+      on conflict do nothing;
+      perform set_config('lock_timeout', v_lock_timeout, true);
+    exception when lock_not_available then
+      null;  -- the groups that cannot be locked join at the next turn
+    end;
     v_groups := array(
       select g.group_key from filaviva.job_groups g
       where g.queue = p_queue and g.group_key in (select j.group_key from public.jobs j where j.id = any (v_joining))
@@ -122,9 +130,9 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_msg bigint;
+  v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_other record;
 begin
-  select array_agg(m.msg_id), array_agg((m.message ->> 'job_id')::uuid) into v_msgs, v_jobs
+  select array_agg(m.msg_id), array_agg(filaviva.job_id_of(m.message)) into v_msgs, v_jobs
   from pgmq.read(p_queue, p_hidden_seconds, p_limit) m;
 
   with delivered as (
@@ -145,9 +153,14 @@ begin
       where j.id is null or j.finished_at is not null or j.msg_id is distinct from r.msg_id
     );
     perform pgmq.delete(p_queue, v_over);
-    -- ... one whose job is merely locked by another transaction is shown again.
-    for v_msg in select m from unnest(v_msgs) m where m <> all (msg_ids || v_over) loop
-      perform pgmq.set_vt(p_queue, v_msg, 0);
+    -- ... one whose job is merely locked by another transaction is shown again, and one whose job
+    -- still runs, or was lost, stays out of the way until rescue decides.
+    for v_other in
+      select r.msg_id, j.status = 'processing' as runs
+      from unnest(v_jobs, v_msgs) as r(job_id, msg_id) join public.jobs j on j.id = r.job_id
+      where r.msg_id <> all (msg_ids || v_over)
+    loop
+      perform pgmq.set_vt(p_queue, v_other.msg_id, case when v_other.runs then 60 else 0 end);
     end loop;
   end if;
 end
@@ -227,6 +240,20 @@ end
 $$;
 comment on function filaviva.next_due_in_ms(text, timestamptz) is 'Milliseconds until the next waiting job or group may run; null when none waits for a time.';
 
+create function filaviva.running(p_queue text) returns int
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select count(*) from filaviva.deliveries(p_queue) d
+    join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
+    where j.status = 'processing'
+  );
+end
+$$;
+comment on function filaviva.running(text) is 'How many jobs of a queue are being processed; found through their messages, which are few.';
+
 create function filaviva.claim_jobs(p_queue text, p_limit int, p_worker_id text, p_request_id uuid) returns jsonb
 language plpgsql security definer
 set search_path = ''
@@ -235,7 +262,7 @@ declare
   v_now timestamptz := filaviva.now();
   v_queue public.queues;
   v_earlier filaviva.claim_requests;
-  v_limit int := least(p_limit, 1000);
+  v_limit int := least(greatest(p_limit, 0), 1000);
   v_urgent int; v_window record; v_due uuid[];
   v_jobs jsonb := '[]';
   v_state text;
@@ -243,6 +270,12 @@ begin
   select * into v_queue from public.queues q where q.name = p_queue;
   if not found then
     perform filaviva.fail(404, 'unknown_queue', format('There is no queue %L.', p_queue), 'Make it with create_queue(), or correct its name.');
+  end if;
+  if p_request_id is null then
+    perform filaviva.fail(400, 'invalid_field', 'p_request_id must be a uuid.', 'Make a new one for each claim, and repeat it only to repeat that claim.');
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('filaviva.request'), hashtext(p_request_id::text)) then
+    return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'busy');  -- the first call with this id still runs
   end if;
   select * into v_earlier from filaviva.claim_requests r where r.request_id = p_request_id;
   if found then
@@ -253,17 +286,16 @@ begin
   if v_queue.paused_at is not null then
     return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'paused');
   end if;
-  perform filaviva.release_later(p_queue, v_now, 500);
-  perform filaviva.release_groups(p_queue, v_now, 500);
-
   if v_queue.concurrency is not null then
     if not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(p_queue)) then
       return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', filaviva.next_due_in_ms(p_queue, v_now), 'state', 'busy');
     end if;
-    v_limit := least(v_limit, v_queue.concurrency - (select count(*) from filaviva.deliveries(p_queue) d where d.hidden));
+    v_limit := least(v_limit, v_queue.concurrency - filaviva.running(p_queue));
   end if;
 
   if v_limit > 0 then
+    perform filaviva.release_later(p_queue, v_now, greatest(4 * v_limit, 100));
+    perform filaviva.release_groups(p_queue, v_now, greatest(4 * v_limit, 100));
     -- Above the lowest priority everything waits in jobs; pgmq holds the head of the lowest; behind it
     -- the rest of the lowest waits in jobs again.
     v_urgent := cardinality(filaviva.take_due(p_queue, 1, v_limit));
@@ -291,7 +323,15 @@ declare
   v_job public.jobs;
   v_queue public.queues;
   v_msg_ids bigint[];
+  v_earlier filaviva.claim_requests;
 begin
+  select * into v_earlier from filaviva.claim_requests r where r.request_id = p_request_id;
+  if found then
+    return jsonb_build_object('jobs', filaviva.claimed_jobs(v_earlier.job_ids, v_earlier.claim_ids), 'next_due_in_ms', null, 'state', 'ok');
+  end if;
+  -- What it waits for may be over by now.
+  perform filaviva.release_later(j.queue, v_now, 100), filaviva.release_groups(j.queue, v_now, 100)
+  from public.jobs j where j.id = p_job_id and j.finished_at is null;
   select * into v_job from public.jobs j where j.id = p_job_id for update skip locked;
   if not found then
     if not exists (select from public.jobs j where j.id = p_job_id) then
@@ -314,7 +354,7 @@ begin
   end if;
   if v_queue.concurrency is not null and (
     not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(v_job.queue))
-    or (select count(*) from filaviva.deliveries(v_job.queue) d where d.hidden) >= v_queue.concurrency
+    or filaviva.running(v_job.queue) >= v_queue.concurrency
   ) then
     perform filaviva.fail(409, 'not_claimable', 'The queue already runs as many jobs as it may.', 'Try again when one has finished.');
   end if;
@@ -369,6 +409,7 @@ as $$ select filaviva.due_queues() $$;
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.claim_jobs(text, int, text, uuid), public.claim_job(uuid, text, uuid), public.due_queues() from public;
+revoke execute on function public.claim_jobs(text, int, text, uuid), public.claim_job(uuid, text, uuid), public.due_queues()
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.claim_jobs(text, int, text, uuid), filaviva.claim_job(uuid, text, uuid), filaviva.due_queues() to service_role;
 grant execute on function public.claim_jobs(text, int, text, uuid), public.claim_job(uuid, text, uuid), public.due_queues() to service_role;

@@ -40,7 +40,7 @@ begin
   begin
     v_results := array(
       select row(r.ord, r.job_id, r.claim_id, r.outcome, r.result, left(r.error ->> 'code', 100), left(r.error ->> 'message', 2000),
-        r.error -> 'details', r.until, r.after_seconds, r.checkpoint)::filaviva.settlement
+        case when octet_length((r.error -> 'details')::text) <= 16384 then r.error -> 'details' end, r.until, r.after_seconds, r.checkpoint)::filaviva.settlement
       from rows from (jsonb_to_recordset(p_results) as (
           job_id uuid, claim_id bigint, outcome text, result jsonb, error jsonb, until timestamptz, after_seconds numeric, checkpoint jsonb
         )) with ordinality as r(job_id, claim_id, outcome, result, error, until, after_seconds, checkpoint, ord)
@@ -54,6 +54,7 @@ begin
       when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
         then 'has no known outcome'
       when r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null then 'is a snooze without until or after_seconds'
+      when not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000 then 'waits for no time within ten years'
       when octet_length(r.result::text) > 65536 then 'has a result above 64 KB'
       when octet_length(r.checkpoint::text) > 65536 then 'has a checkpoint above 64 KB'
     end as problem
@@ -62,6 +63,7 @@ begin
   where r.job_id is null or r.claim_id is null or r.outcome is null
     or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
     or (r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null)
+    or not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000
     or octet_length(r.result::text) > 65536 or octet_length(r.checkpoint::text) > 65536
   order by r.ord limit 1;
   if found then
@@ -97,8 +99,8 @@ begin
           when f.outcome = 'done' then 'completed'
           when f.outcome = 'reject' then 'failed'
           when f.outcome = 'cancelled' then 'cancelled'
-          when f.outcome in ('release', 'retry') and f.cancel_wanted then 'cancelled'
-          when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 then 'retrying' else 'pending' end
+          when f.outcome in ('release', 'retry', 'snooze') and f.cancel_wanted then 'cancelled'
+          when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 or f.job_mode = 'reconcile' then 'retrying' else 'pending' end
           when f.outcome = 'retry' then case when f.job_attempt < f.max_attempts then 'retrying' else 'failed' end
           when f.outcome = 'snooze' and f.job_snoozes < f.max_snoozes then 'retrying'
           when f.outcome = 'snooze' then case when f.committed then 'unconfirmed' else 'failed' end
@@ -292,7 +294,9 @@ declare
   v_job public.jobs;
 begin
   select * into v_job from public.jobs j where j.id = p_job_id for update;
-  if v_job.status is distinct from 'processing' or v_job.claim_id is distinct from p_claim_id then
+  if v_job.status is distinct from 'processing' or v_job.claim_id is distinct from p_claim_id
+    or filaviva.is_lost(v_job, (select q from public.queues q where q.name = v_job.queue), filaviva.now())
+  then
     perform filaviva.fail(409, 'stale_claim', 'Another claim has taken this job, or it is over.', 'Do not make the irreversible call.');
   end if;
   if v_job.cancel_requested_at is not null then
@@ -337,7 +341,8 @@ as $$ select filaviva.commit_job(p_job_id, p_claim_id, p_checkpoint, p_reconcila
 
 revoke execute on all functions in schema filaviva from public;
 revoke execute on function public.settle_jobs(jsonb), public.settle_and_claim(jsonb, text, int, text, uuid), public.extend_leases(jsonb),
-  public.commit_job(uuid, bigint, jsonb, boolean, int) from public;
+  public.commit_job(uuid, bigint, jsonb, boolean, int)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.settle_jobs(jsonb), filaviva.settle_and_claim(jsonb, text, int, text, uuid), filaviva.extend_leases(jsonb),
   filaviva.commit_job(uuid, bigint, jsonb, boolean, int) to service_role;
 grant execute on function public.settle_jobs(jsonb), public.settle_and_claim(jsonb, text, int, text, uuid), public.extend_leases(jsonb),

@@ -1,7 +1,7 @@
 -- Cancel: the owner's wish. A waiting job is over at once; a processing one is asked to stop, and a
 -- result that still arrives wins. After the point of no return there is nothing left to cancel.
 
-create function filaviva.find_jobs(p_filter jsonb, p_after bigint, p_limit int) returns setof public.jobs
+create function filaviva.find_jobs(p_filter jsonb, p_statuses text[], p_limit int) returns setof public.jobs
 language plpgsql stable
 set search_path = ''
 as $$
@@ -19,6 +19,10 @@ begin
   if found then
     perform filaviva.fail(400, 'unknown_field', format('The filter has an unknown condition %L.', v_unknown), 'The conditions are ' || array_to_string(c_known, ', ') || '.');
   end if;
+  select k.key into v_unknown from jsonb_each(p_filter) as k(key, value) where k.value = 'null' limit 1;
+  if found then
+    perform filaviva.fail(400, 'invalid_field', format('The condition %L is null.', v_unknown), 'Leave out what should not matter.');
+  end if;
   begin
     select * into v_filter from jsonb_to_record(p_filter) as f(
       ids uuid[], queue text, kind text, status text, user_id uuid, company_id uuid, instance_id text, group_key text,
@@ -28,7 +32,7 @@ begin
   end;
   return query
   select j.* from public.jobs j
-  where j.seq > p_after
+  where j.status = any (p_statuses)
     and (v_owner is null or j.user_id = v_owner)
     and (v_filter.ids is null or j.id = any (v_filter.ids))
     and (v_filter.queue is null or j.queue = v_filter.queue)
@@ -46,8 +50,8 @@ begin
   limit p_limit;
 end
 $$;
-comment on function filaviva.find_jobs(jsonb, bigint, int) is
-  'The caller''s jobs that match a filter, in order of enqueue, after p_after. An operator''s filter reaches every owner''s.';
+comment on function filaviva.find_jobs(jsonb, text[], int) is
+  'The caller''s jobs of some statuses that match a filter, in order of enqueue. An operator''s filter reaches every owner''s.';
 
 create function filaviva.cancel_waiting(p_job_ids uuid[], p_now timestamptz) returns void
 language plpgsql volatile
@@ -77,13 +81,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  v_limit constant int := least(p_limit, 1000);
+  v_limit constant int := least(greatest(p_limit, 0), 1000);
   v_found uuid[]; v_last bigint;
   v_waiting uuid[]; v_running uuid[]; v_committed int;
   v_now timestamptz;
 begin
-  select array_agg(f.id), max(f.seq) into v_found, v_last from filaviva.find_jobs(p_filter, 0, v_limit) f
-  where f.finished_at is null and f.cancel_requested_at is null;
+  select array_agg(f.id), max(f.seq) into v_found, v_last
+  from filaviva.find_jobs(p_filter, array['pending', 'processing', 'retrying'], v_limit) f
+  where f.status <> 'processing' or f.cancel_requested_at is null;
   perform filaviva.lock_jobs(v_found);
   v_now := filaviva.now();
   select array_agg(j.id) filter (where j.status <> 'processing' and j.committed_at is null),
@@ -118,6 +123,7 @@ as $$ select filaviva.cancel_jobs(p_filter, p_limit) $$;
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.cancel_jobs(jsonb, int) from public;
+revoke execute on function public.cancel_jobs(jsonb, int)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.cancel_jobs(jsonb, int) to authenticated, service_role;
 grant execute on function public.cancel_jobs(jsonb, int) to authenticated, service_role;

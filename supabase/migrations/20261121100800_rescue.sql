@@ -33,11 +33,14 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := filaviva.now();
+  v_heads uuid[];
   v_lost uuid[];
 begin
-  perform from filaviva.job_groups g where g.active_job_id = any (p_job_ids) order by g.queue, g.group_key for update;
+  -- Groups before jobs, as everywhere; what somebody else holds is rescued at the next turn.
+  v_heads := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (p_job_ids) for update skip locked);
   v_lost := array(
-    select j.id from public.jobs j where j.id = any (p_job_ids) and filaviva.is_lost(j, p_queue, v_now)
+    select j.id from public.jobs j
+    where j.id = any (p_job_ids) and filaviva.is_lost(j, p_queue, v_now) and (j.group_key is null or j.id = any (v_heads))
     order by j.id for update skip locked
   );
   if v_lost = '{}' then
@@ -64,7 +67,7 @@ begin
   for v_queue in select * from public.queues q order by q.name loop
     v_rescued := v_rescued + filaviva.rescue(v_queue, array(
       select j.id from public.jobs j
-      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name) d where d.hidden))
+      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name) d))
         and filaviva.is_lost(j, v_queue, filaviva.now())
       limit p_limit - v_rescued
     ));
@@ -125,8 +128,13 @@ begin
   on conflict do nothing;
   get diagnostics v_rows = row_count;
   update filaviva.job_groups g set active_job_id = null, next_at = v_now
-  where g.queue = p_queue.name and g.active_job_id is not null
-    and not exists (select from public.jobs j where j.id = g.active_job_id and j.finished_at is null);
+  from (
+    select l.queue, l.group_key from filaviva.job_groups l
+    where l.queue = p_queue.name and l.active_job_id is not null
+      and not exists (select from public.jobs j where j.id = l.active_job_id and j.finished_at is null)
+    for update skip locked
+  ) w
+  where g.queue = w.queue and g.group_key = w.group_key;
   get diagnostics v_heads = row_count;
   return v_rows + v_heads;
 end
@@ -212,6 +220,7 @@ as $$ select filaviva.rescue_jobs(p_limit) $$;
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.rescue_jobs(int) from public;
+revoke execute on function public.rescue_jobs(int)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.rescue_jobs(int) to service_role;
 grant execute on function public.rescue_jobs(int) to service_role;

@@ -39,13 +39,10 @@ create function filaviva.wants_drain(p_queue public.queues) returns boolean
 language plpgsql stable
 set search_path = ''
 as $$
-declare
-  v_ready int; v_running int;
 begin
-  select count(*) filter (where not d.hidden), count(*) filter (where d.hidden) into v_ready, v_running
-  from filaviva.deliveries(p_queue.name) d;
-  return p_queue.paused_at is null and coalesce(v_running < p_queue.concurrency, true)
-    and (v_ready > 0 or exists (select from public.jobs j where j.queue = p_queue.name and j.fair_tag is not null));
+  return p_queue.paused_at is null
+    and (p_queue.concurrency is null or filaviva.running(p_queue.name) < p_queue.concurrency)
+    and (exists (select from filaviva.deliveries(p_queue.name) d where not d.hidden) or exists (select from public.jobs j where j.queue = p_queue.name and j.fair_tag is not null));
 end
 $$;
 comment on function filaviva.wants_drain(public.queues) is 'Whether a queue has something to run and room to run it.';
@@ -63,6 +60,7 @@ select cron.schedule('filaviva_prune', '0 2 * * *', 'select filaviva.prune(20000
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.tick() from public;
+revoke execute on function public.tick()
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.tick() to service_role;
 grant execute on function public.tick() to service_role;

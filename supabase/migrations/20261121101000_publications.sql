@@ -85,9 +85,11 @@ as $$ select filaviva.account_credentials(p_user_id, p_platform) $$;
 alter table public.social_accounts enable row level security;
 create policy "owners read their accounts" on public.social_accounts for select to authenticated
   using ((select auth.uid()) = user_id);
+revoke all on public.social_accounts from anon, authenticated, service_role;  -- older projects grant by default
 grant select on public.social_accounts to authenticated, service_role;
 
 revoke execute on all functions in schema filaviva from public;
-revoke execute on function public.connect_account(uuid, text, text, text, jsonb), public.account_credentials(uuid, text) from public;
+revoke execute on function public.connect_account(uuid, text, text, text, jsonb), public.account_credentials(uuid, text)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.connect_account(uuid, text, text, text, jsonb), filaviva.account_credentials(uuid, text) to service_role;
 grant execute on function public.connect_account(uuid, text, text, text, jsonb), public.account_credentials(uuid, text) to service_role;

@@ -82,23 +82,20 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  v_limit constant int := least(p_limit, 1000);
+  v_limit constant int := least(greatest(p_limit, 0), 1000);
   v_ids uuid[]; v_last bigint;
 begin
-  select array_agg(f.id), max(f.seq) into v_ids, v_last from (
-    select j.id, j.seq from filaviva.find_jobs(p_filter, 0, null) j
-    where j.status = 'failed' and j.committed_at is null
-    limit v_limit
-  ) f;
+  select array_agg(f.id), max(f.seq) into v_ids, v_last from filaviva.find_jobs(p_filter, array['failed'], v_limit) f
+  where f.committed_at is null;
   v_ids := coalesce(v_ids, '{}');
-  if not p_dry_run then
+  if p_dry_run is false then
     perform filaviva.lock_jobs(v_ids);
     v_ids := array(select j.id from public.jobs j where j.id = any (v_ids) and j.status = 'failed' and j.committed_at is null order by j.seq);
     perform filaviva.start_over(v_ids, filaviva.now());
   end if;
   return jsonb_build_object(
     'matched', cardinality(v_ids),
-    'changed', case when p_dry_run then 0 else cardinality(v_ids) end,
+    'changed', case when p_dry_run is false then cardinality(v_ids) else 0 end,
     'job_ids', to_jsonb(v_ids),
     'cursor', case when cardinality(v_ids) = v_limit then v_last end
   );
@@ -116,6 +113,9 @@ declare
   v_job public.jobs;
   v_owner uuid := case when filaviva.is_operator() then null else filaviva.caller_id() end;
 begin
+  if p_happened is null or octet_length(p_result::text) > 65536 then
+    perform filaviva.fail(400, 'invalid_field', 'p_happened must be true or false, and p_result at most 64 KB.', 'Say whether the effect took place.');
+  end if;
   perform filaviva.lock_jobs(array[p_job_id]);
   select * into v_job from public.jobs j where j.id = p_job_id and (v_owner is null or j.user_id = v_owner);
   if not found then
@@ -147,6 +147,7 @@ set search_path = ''
 as $$
 declare
   v_unknown text;
+  v_owner uuid := case when filaviva.is_operator() then null else auth.uid() end;
 begin
   select k.key into v_unknown from jsonb_object_keys(p_filter) as k(key) where k.key not in ('queue', 'kind', 'user_id', 'instance_id') limit 1;
   if found then
@@ -157,7 +158,8 @@ begin
     from unnest(array['pending', 'processing', 'retrying', 'completed', 'failed', 'cancelled', 'unconfirmed']) as s(status)
     left join (
       select j.status, count(*) as n from public.jobs j
-      where (p_filter ->> 'queue' is null or j.queue = p_filter ->> 'queue')
+      where (v_owner is null or j.user_id = v_owner)
+        and (p_filter ->> 'queue' is null or j.queue = p_filter ->> 'queue')
         and (p_filter ->> 'kind' is null or j.kind = p_filter ->> 'kind')
         and (p_filter ->> 'user_id' is null or j.user_id::text = p_filter ->> 'user_id')
         and (p_filter ->> 'instance_id' is null or j.instance_id = p_filter ->> 'instance_id')
@@ -192,7 +194,8 @@ as $$ select filaviva.resolve_job(p_job_id, p_happened, p_result) $$;
 
 revoke execute on all functions in schema filaviva from public;
 revoke execute on function public.queue_stats(jsonb), public.pause_queue(text), public.resume_queue(text),
-  public.redrive_jobs(jsonb, boolean, int), public.resolve_job(uuid, boolean, jsonb) from public;
+  public.redrive_jobs(jsonb, boolean, int), public.resolve_job(uuid, boolean, jsonb)
+  from public, anon, authenticated, service_role;
 grant execute on function filaviva.pause_queue(text), filaviva.resume_queue(text),
   filaviva.redrive_jobs(jsonb, boolean, int), filaviva.resolve_job(uuid, boolean, jsonb) to authenticated, service_role;
 grant execute on function public.queue_stats(jsonb), public.pause_queue(text), public.resume_queue(text),

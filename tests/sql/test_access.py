@@ -65,7 +65,7 @@ def test_no_api_role_may_run_an_engine_function_that_has_no_wrapper(engine: Engi
         " and not exists (select from pg_proc w"
         "   where w.pronamespace = 'public'::regnamespace and w.proname = p.proname)"
     )
-    assert {row[0] for row in rows} == {"is_operator", "is_trusted"}, "policies call these two"
+    assert {row[0] for row in rows} == {"fail", "is_operator", "is_trusted"}, "policies and invoker code call these"
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])

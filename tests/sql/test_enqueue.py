@@ -52,7 +52,7 @@ def test_the_batch_is_all_or_nothing(engine: Engine, alice: uuid.UUID) -> None:
         ({"kind": "task", "priority": 1.5}, "PT400", "invalid_field", "priority of job 0"),
         ({"kind": "task", "max_attempts": 0}, "PT400", "invalid_field", "max_attempts of job 0"),
         ({"kind": "task", "group_key": ""}, "PT400", "invalid_field", "group_key of job 0"),
-        ({"kind": "task", "scheduled_at": "soon"}, "PT400", "invalid_field", "soon"),
+        ({"kind": "task", "scheduled_at": "soon"}, "PT400", "invalid_field", "scheduled_at of job 0"),
         ({"kind": "task", "queue": "elsewhere"}, "PT400", "unknown_queue", "elsewhere"),
         ({"kind": "task", "payload": {"x": "y" * 260_000}}, "PT413", "payload_too_large", "job 0"),
         ("task", "PT400", "invalid_jobs", "must be an object"),

@@ -73,10 +73,10 @@ class Model:
         if outcome in back and self.mode == "run":
             self.attempt -= 1
         status = {"done": "completed", "reject": "failed", "cancelled": "cancelled"}.get(outcome)
-        if status is None and outcome in {"release", "retry"} and self.cancel_wanted:
+        if status is None and outcome in {"release", "retry", "snooze"} and self.cancel_wanted:
             status = "cancelled"
         elif outcome == "release":
-            status = "retrying" if self.attempt or self.snoozes else "pending"
+            status = "retrying" if self.attempt or self.snoozes or self.mode == "reconcile" else "pending"
         elif outcome == "retry":
             status = "retrying" if self.attempt < self.max_attempts else "failed"
         elif outcome == "snooze":
@@ -190,7 +190,7 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         job_id = list(self.jobs)[data.draw(st.integers(0, len(self.jobs) - 1))]
         model = self.jobs[job_id]
-        matches = model.status not in FINAL and not model.cancel_wanted
+        matches = model.status not in FINAL and not (model.status == "processing" and model.cancel_wanted)
         if matches and model.committed:
             with pytest.raises(psycopg.Error, match="point of no return"):
                 self.engine.call("cancel_jobs", {"ids": [job_id]}, 10)

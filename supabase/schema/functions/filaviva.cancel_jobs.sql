@@ -3,13 +3,14 @@ CREATE FUNCTION filaviva.cancel_jobs(p_filter jsonb, p_limit integer) RETURNS js
     SET search_path TO ''
     AS $$
 declare
-  v_limit constant int := least(p_limit, 1000);
+  v_limit constant int := least(greatest(p_limit, 0), 1000);
   v_found uuid[]; v_last bigint;
   v_waiting uuid[]; v_running uuid[]; v_committed int;
   v_now timestamptz;
 begin
-  select array_agg(f.id), max(f.seq) into v_found, v_last from filaviva.find_jobs(p_filter, 0, v_limit) f
-  where f.finished_at is null and f.cancel_requested_at is null;
+  select array_agg(f.id), max(f.seq) into v_found, v_last
+  from filaviva.find_jobs(p_filter, array['pending', 'processing', 'retrying'], v_limit) f
+  where f.status <> 'processing' or f.cancel_requested_at is null;
   perform filaviva.lock_jobs(v_found);
   v_now := filaviva.now();
   select array_agg(j.id) filter (where j.status <> 'processing' and j.committed_at is null),

@@ -38,6 +38,8 @@ begin
       ('max_attempts', 'a whole number from 1 to 100', coalesce(e.job ->> 'max_attempts', '1') !~ '^([1-9][0-9]?|100)$'),
       ('group_key', 'a string of 1 to 200 characters', coalesce(length(e.job ->> 'group_key'), 1) not between 1 and 200),
       ('idempotency_key', 'a string of 1 to 200 characters', coalesce(length(e.job ->> 'idempotency_key'), 1) not between 1 and 200),
+      ('scheduled_at', 'an ISO 8601 time such as 2026-11-21T12:00:00Z', coalesce(e.job ->> 'scheduled_at', '2026-01-01T00:00')
+        !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$'),
       ('correlation_id', 'a string of at most 200 characters', coalesce(length(e.job ->> 'correlation_id'), 0) > 200)
     ) as f(field, expected, wrong)
   where f.wrong

@@ -7,7 +7,15 @@ declare
   v_job public.jobs;
   v_queue public.queues;
   v_msg_ids bigint[];
+  v_earlier filaviva.claim_requests;
 begin
+  select * into v_earlier from filaviva.claim_requests r where r.request_id = p_request_id;
+  if found then
+    return jsonb_build_object('jobs', filaviva.claimed_jobs(v_earlier.job_ids, v_earlier.claim_ids), 'next_due_in_ms', null, 'state', 'ok');
+  end if;
+  -- What it waits for may be over by now.
+  perform filaviva.release_later(j.queue, v_now, 100), filaviva.release_groups(j.queue, v_now, 100)
+  from public.jobs j where j.id = p_job_id and j.finished_at is null;
   select * into v_job from public.jobs j where j.id = p_job_id for update skip locked;
   if not found then
     if not exists (select from public.jobs j where j.id = p_job_id) then
@@ -30,7 +38,7 @@ begin
   end if;
   if v_queue.concurrency is not null and (
     not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(v_job.queue))
-    or (select count(*) from filaviva.deliveries(v_job.queue) d where d.hidden) >= v_queue.concurrency
+    or filaviva.running(v_job.queue) >= v_queue.concurrency
   ) then
     perform filaviva.fail(409, 'not_claimable', 'The queue already runs as many jobs as it may.', 'Try again when one has finished.');
   end if;

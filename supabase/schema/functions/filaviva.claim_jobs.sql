@@ -6,7 +6,7 @@ declare
   v_now timestamptz := filaviva.now();
   v_queue public.queues;
   v_earlier filaviva.claim_requests;
-  v_limit int := least(p_limit, 1000);
+  v_limit int := least(greatest(p_limit, 0), 1000);
   v_urgent int; v_window record; v_due uuid[];
   v_jobs jsonb := '[]';
   v_state text;
@@ -14,6 +14,12 @@ begin
   select * into v_queue from public.queues q where q.name = p_queue;
   if not found then
     perform filaviva.fail(404, 'unknown_queue', format('There is no queue %L.', p_queue), 'Make it with create_queue(), or correct its name.');
+  end if;
+  if p_request_id is null then
+    perform filaviva.fail(400, 'invalid_field', 'p_request_id must be a uuid.', 'Make a new one for each claim, and repeat it only to repeat that claim.');
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('filaviva.request'), hashtext(p_request_id::text)) then
+    return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'busy');  -- the first call with this id still runs
   end if;
   select * into v_earlier from filaviva.claim_requests r where r.request_id = p_request_id;
   if found then
@@ -24,17 +30,16 @@ begin
   if v_queue.paused_at is not null then
     return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', null, 'state', 'paused');
   end if;
-  perform filaviva.release_later(p_queue, v_now, 500);
-  perform filaviva.release_groups(p_queue, v_now, 500);
-
   if v_queue.concurrency is not null then
     if not pg_try_advisory_xact_lock(hashtext('filaviva.claim'), hashtext(p_queue)) then
       return jsonb_build_object('jobs', v_jobs, 'next_due_in_ms', filaviva.next_due_in_ms(p_queue, v_now), 'state', 'busy');
     end if;
-    v_limit := least(v_limit, v_queue.concurrency - (select count(*) from filaviva.deliveries(p_queue) d where d.hidden));
+    v_limit := least(v_limit, v_queue.concurrency - filaviva.running(p_queue));
   end if;
 
   if v_limit > 0 then
+    perform filaviva.release_later(p_queue, v_now, greatest(4 * v_limit, 100));
+    perform filaviva.release_groups(p_queue, v_now, greatest(4 * v_limit, 100));
     -- Above the lowest priority everything waits in jobs; pgmq holds the head of the lowest; behind it
     -- the rest of the lowest waits in jobs again.
     v_urgent := cardinality(filaviva.take_due(p_queue, 1, v_limit));

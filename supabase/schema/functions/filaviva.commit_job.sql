@@ -7,7 +7,9 @@ declare
   v_job public.jobs;
 begin
   select * into v_job from public.jobs j where j.id = p_job_id for update;
-  if v_job.status is distinct from 'processing' or v_job.claim_id is distinct from p_claim_id then
+  if v_job.status is distinct from 'processing' or v_job.claim_id is distinct from p_claim_id
+    or filaviva.is_lost(v_job, (select q from public.queues q where q.name = v_job.queue), filaviva.now())
+  then
     perform filaviva.fail(409, 'stale_claim', 'Another claim has taken this job, or it is over.', 'Do not make the irreversible call.');
   end if;
   if v_job.cancel_requested_at is not null then

@@ -28,6 +28,8 @@ begin
       'q_' || p_name
     );
     insert into filaviva.kicks (queue) values (p_name);
+  elsif p_settings ? 'concurrency' then
+    perform filaviva.mark_for_kick(array[p_name]);  -- there may be room now
   end if;
   if p_settings <> '{}' then
     execute format(

@@ -23,8 +23,8 @@ begin
           when f.outcome = 'done' then 'completed'
           when f.outcome = 'reject' then 'failed'
           when f.outcome = 'cancelled' then 'cancelled'
-          when f.outcome in ('release', 'retry') and f.cancel_wanted then 'cancelled'
-          when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 then 'retrying' else 'pending' end
+          when f.outcome in ('release', 'retry', 'snooze') and f.cancel_wanted then 'cancelled'
+          when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 or f.job_mode = 'reconcile' then 'retrying' else 'pending' end
           when f.outcome = 'retry' then case when f.job_attempt < f.max_attempts then 'retrying' else 'failed' end
           when f.outcome = 'snooze' and f.job_snoozes < f.max_snoozes then 'retrying'
           when f.outcome = 'snooze' then case when f.committed then 'unconfirmed' else 'failed' end

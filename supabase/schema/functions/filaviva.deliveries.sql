@@ -4,7 +4,7 @@ CREATE FUNCTION filaviva.deliveries(p_queue text) RETURNS TABLE(msg_id bigint, j
     AS $$
 begin
   return query execute format(
-    'select m.msg_id, (m.message ->> ''job_id'')::uuid, m.vt > clock_timestamp(), m.enqueued_at from pgmq.%I m',
+    'select m.msg_id, filaviva.job_id_of(m.message), m.vt > clock_timestamp(), m.enqueued_at from pgmq.%I m',
     'q_' || p_queue
   );
 end

@@ -53,7 +53,7 @@ begin
   where n.ord <> all (coalesce(v_first_ords, '{}'))
   order by n.ord;
 
-  perform filaviva.yield_to_priority(v_jobs, v_now);
+  perform filaviva.yield_to_priority(v_jobs, v_first_ords, v_now);
   perform filaviva.mark_for_kick(array(
     select distinct n.queue from unnest(v_jobs) n
     where coalesce(n.scheduled_at, v_now) <= v_now and n.ord <> all (coalesce(v_first_ords, '{}'))

@@ -1,4 +1,4 @@
-CREATE FUNCTION filaviva.find_jobs(p_filter jsonb, p_after bigint, p_limit integer) RETURNS SETOF public.jobs
+CREATE FUNCTION filaviva.find_jobs(p_filter jsonb, p_statuses text[], p_limit integer) RETURNS SETOF public.jobs
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -16,6 +16,10 @@ begin
   if found then
     perform filaviva.fail(400, 'unknown_field', format('The filter has an unknown condition %L.', v_unknown), 'The conditions are ' || array_to_string(c_known, ', ') || '.');
   end if;
+  select k.key into v_unknown from jsonb_each(p_filter) as k(key, value) where k.value = 'null' limit 1;
+  if found then
+    perform filaviva.fail(400, 'invalid_field', format('The condition %L is null.', v_unknown), 'Leave out what should not matter.');
+  end if;
   begin
     select * into v_filter from jsonb_to_record(p_filter) as f(
       ids uuid[], queue text, kind text, status text, user_id uuid, company_id uuid, instance_id text, group_key text,
@@ -25,7 +29,7 @@ begin
   end;
   return query
   select j.* from public.jobs j
-  where j.seq > p_after
+  where j.status = any (p_statuses)
     and (v_owner is null or j.user_id = v_owner)
     and (v_filter.ids is null or j.id = any (v_filter.ids))
     and (v_filter.queue is null or j.queue = v_filter.queue)
@@ -44,6 +48,6 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.find_jobs(p_filter jsonb, p_after bigint, p_limit integer) IS 'The caller''s jobs that match a filter, in order of enqueue, after p_after. An operator''s filter reaches every owner''s.';
+COMMENT ON FUNCTION filaviva.find_jobs(p_filter jsonb, p_statuses text[], p_limit integer) IS 'The caller''s jobs of some statuses that match a filter, in order of enqueue. An operator''s filter reaches every owner''s.';
 
-REVOKE ALL ON FUNCTION filaviva.find_jobs(p_filter jsonb, p_after bigint, p_limit integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION filaviva.find_jobs(p_filter jsonb, p_statuses text[], p_limit integer) FROM PUBLIC;

@@ -13,8 +13,13 @@ begin
   on conflict do nothing;
   get diagnostics v_rows = row_count;
   update filaviva.job_groups g set active_job_id = null, next_at = v_now
-  where g.queue = p_queue.name and g.active_job_id is not null
-    and not exists (select from public.jobs j where j.id = g.active_job_id and j.finished_at is null);
+  from (
+    select l.queue, l.group_key from filaviva.job_groups l
+    where l.queue = p_queue.name and l.active_job_id is not null
+      and not exists (select from public.jobs j where j.id = l.active_job_id and j.finished_at is null)
+    for update skip locked
+  ) w
+  where g.queue = w.queue and g.group_key = w.group_key;
   get diagnostics v_heads = row_count;
   return v_rows + v_heads;
 end

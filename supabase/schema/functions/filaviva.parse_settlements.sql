@@ -12,7 +12,7 @@ begin
   begin
     v_results := array(
       select row(r.ord, r.job_id, r.claim_id, r.outcome, r.result, left(r.error ->> 'code', 100), left(r.error ->> 'message', 2000),
-        r.error -> 'details', r.until, r.after_seconds, r.checkpoint)::filaviva.settlement
+        case when octet_length((r.error -> 'details')::text) <= 16384 then r.error -> 'details' end, r.until, r.after_seconds, r.checkpoint)::filaviva.settlement
       from rows from (jsonb_to_recordset(p_results) as (
           job_id uuid, claim_id bigint, outcome text, result jsonb, error jsonb, until timestamptz, after_seconds numeric, checkpoint jsonb
         )) with ordinality as r(job_id, claim_id, outcome, result, error, until, after_seconds, checkpoint, ord)
@@ -26,6 +26,7 @@ begin
       when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
         then 'has no known outcome'
       when r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null then 'is a snooze without until or after_seconds'
+      when not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000 then 'waits for no time within ten years'
       when octet_length(r.result::text) > 65536 then 'has a result above 64 KB'
       when octet_length(r.checkpoint::text) > 65536 then 'has a checkpoint above 64 KB'
     end as problem
@@ -34,6 +35,7 @@ begin
   where r.job_id is null or r.claim_id is null or r.outcome is null
     or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
     or (r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null)
+    or not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000
     or octet_length(r.result::text) > 65536 or octet_length(r.checkpoint::text) > 65536
   order by r.ord limit 1;
   if found then

@@ -3,9 +3,9 @@ CREATE FUNCTION filaviva.read_window(p_queue text, p_hidden_seconds integer, p_l
     SET search_path TO ''
     AS $$
 declare
-  v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_msg bigint;
+  v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_other record;
 begin
-  select array_agg(m.msg_id), array_agg((m.message ->> 'job_id')::uuid) into v_msgs, v_jobs
+  select array_agg(m.msg_id), array_agg(filaviva.job_id_of(m.message)) into v_msgs, v_jobs
   from pgmq.read(p_queue, p_hidden_seconds, p_limit) m;
 
   with delivered as (
@@ -26,9 +26,14 @@ begin
       where j.id is null or j.finished_at is not null or j.msg_id is distinct from r.msg_id
     );
     perform pgmq.delete(p_queue, v_over);
-    -- ... one whose job is merely locked by another transaction is shown again.
-    for v_msg in select m from unnest(v_msgs) m where m <> all (msg_ids || v_over) loop
-      perform pgmq.set_vt(p_queue, v_msg, 0);
+    -- ... one whose job is merely locked by another transaction is shown again, and one whose job
+    -- still runs, or was lost, stays out of the way until rescue decides.
+    for v_other in
+      select r.msg_id, j.status = 'processing' as runs
+      from unnest(v_jobs, v_msgs) as r(job_id, msg_id) join public.jobs j on j.id = r.job_id
+      where r.msg_id <> all (msg_ids || v_over)
+    loop
+      perform pgmq.set_vt(p_queue, v_other.msg_id, case when v_other.runs then 60 else 0 end);
     end loop;
   end if;
 end

@@ -6,6 +6,7 @@ declare
   v_ids uuid[];
   v_groups text[];
   v_joining uuid[];
+  v_lock_timeout constant text := current_setting('lock_timeout');
   v_changed int;
 begin
   v_ids := array(
@@ -23,9 +24,16 @@ begin
     )
   );
   if v_joining <> '{}' then
-    insert into filaviva.job_groups (queue, group_key, next_at)
-    select distinct j.queue, j.group_key, p_now from public.jobs j where j.id = any (v_joining) order by 1, 2
-    on conflict do nothing;
+    begin
+      -- The claim side does not wait, not even for a group that another session is just inserting.
+      perform set_config('lock_timeout', '1ms', true);
+      insert into filaviva.job_groups (queue, group_key, next_at)
+      select distinct j.queue, j.group_key, p_now from public.jobs j where j.id = any (v_joining) order by 1, 2
+      on conflict do nothing;
+      perform set_config('lock_timeout', v_lock_timeout, true);
+    exception when lock_not_available then
+      null;  -- the groups that cannot be locked join at the next turn
+    end;
     v_groups := array(
       select g.group_key from filaviva.job_groups g
       where g.queue = p_queue and g.group_key in (select j.group_key from public.jobs j where j.id = any (v_joining))

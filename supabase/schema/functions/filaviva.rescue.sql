@@ -4,11 +4,14 @@ CREATE FUNCTION filaviva.rescue(p_queue public.queues, p_job_ids uuid[]) RETURNS
     AS $$
 declare
   v_now timestamptz := filaviva.now();
+  v_heads uuid[];
   v_lost uuid[];
 begin
-  perform from filaviva.job_groups g where g.active_job_id = any (p_job_ids) order by g.queue, g.group_key for update;
+  -- Groups before jobs, as everywhere; what somebody else holds is rescued at the next turn.
+  v_heads := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (p_job_ids) for update skip locked);
   v_lost := array(
-    select j.id from public.jobs j where j.id = any (p_job_ids) and filaviva.is_lost(j, p_queue, v_now)
+    select j.id from public.jobs j
+    where j.id = any (p_job_ids) and filaviva.is_lost(j, p_queue, v_now) and (j.group_key is null or j.id = any (v_heads))
     order by j.id for update skip locked
   );
   if v_lost = '{}' then

@@ -9,7 +9,7 @@ begin
   for v_queue in select * from public.queues q order by q.name loop
     v_rescued := v_rescued + filaviva.rescue(v_queue, array(
       select j.id from public.jobs j
-      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name) d where d.hidden))
+      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name) d))
         and filaviva.is_lost(j, v_queue, filaviva.now())
       limit p_limit - v_rescued
     ));

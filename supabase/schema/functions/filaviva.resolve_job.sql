@@ -7,6 +7,9 @@ declare
   v_job public.jobs;
   v_owner uuid := case when filaviva.is_operator() then null else filaviva.caller_id() end;
 begin
+  if p_happened is null or octet_length(p_result::text) > 65536 then
+    perform filaviva.fail(400, 'invalid_field', 'p_happened must be true or false, and p_result at most 64 KB.', 'Say whether the effect took place.');
+  end if;
   perform filaviva.lock_jobs(array[p_job_id]);
   select * into v_job from public.jobs j where j.id = p_job_id and (v_owner is null or j.user_id = v_owner);
   if not found then

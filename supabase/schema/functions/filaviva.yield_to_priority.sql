@@ -1,4 +1,4 @@
-CREATE FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamp with time zone) RETURNS void
+CREATE FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_without integer[], p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -10,7 +10,7 @@ begin
   end if;
   with highest as (
     select n.queue, n.group_key, max(n.priority) as priority from unnest(p_jobs) n
-    where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now
+    where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now and n.ord <> all (coalesce(p_without, '{}'))
     group by n.queue, n.group_key
   ), stepped as (
     update public.jobs j set
@@ -24,6 +24,6 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamp with time zone) IS 'A head that was released but never claimed steps back when a job of higher priority joins its group. The groups must be locked.';
+COMMENT ON FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_without integer[], p_now timestamp with time zone) IS 'A head that was released but never claimed steps back when a job of higher priority joins its group. The groups must be locked.';
 
-REVOKE ALL ON FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_without integer[], p_now timestamp with time zone) FROM PUBLIC;

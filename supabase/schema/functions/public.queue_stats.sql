@@ -4,6 +4,7 @@ CREATE FUNCTION public.queue_stats(p_filter jsonb DEFAULT '{}'::jsonb) RETURNS j
     AS $$
 declare
   v_unknown text;
+  v_owner uuid := case when filaviva.is_operator() then null else auth.uid() end;
 begin
   select k.key into v_unknown from jsonb_object_keys(p_filter) as k(key) where k.key not in ('queue', 'kind', 'user_id', 'instance_id') limit 1;
   if found then
@@ -14,7 +15,8 @@ begin
     from unnest(array['pending', 'processing', 'retrying', 'completed', 'failed', 'cancelled', 'unconfirmed']) as s(status)
     left join (
       select j.status, count(*) as n from public.jobs j
-      where (p_filter ->> 'queue' is null or j.queue = p_filter ->> 'queue')
+      where (v_owner is null or j.user_id = v_owner)
+        and (p_filter ->> 'queue' is null or j.queue = p_filter ->> 'queue')
         and (p_filter ->> 'kind' is null or j.kind = p_filter ->> 'kind')
         and (p_filter ->> 'user_id' is null or j.user_id::text = p_filter ->> 'user_id')
         and (p_filter ->> 'instance_id' is null or j.instance_id = p_filter ->> 'instance_id')

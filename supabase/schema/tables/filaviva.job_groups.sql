@@ -11,6 +11,8 @@ COMMENT ON TABLE filaviva.job_groups IS 'The lock and the pace of one group: at 
 ALTER TABLE ONLY filaviva.job_groups
     ADD CONSTRAINT job_groups_pkey PRIMARY KEY (queue, group_key);
 
+CREATE INDEX job_groups_by_head ON filaviva.job_groups USING btree (active_job_id) WHERE (active_job_id IS NOT NULL);
+
 CREATE INDEX job_groups_without_head ON filaviva.job_groups USING btree (queue, next_at) WHERE (active_job_id IS NULL);
 
 ALTER TABLE filaviva.job_groups ENABLE ROW LEVEL SECURITY;
