@@ -164,14 +164,15 @@ class EngineMachine(RuleBasedStateMachine):
         job = self.claims[data.draw(st.integers(0, len(self.claims) - 1))]
         model = self.jobs[job["job_id"]]
         arguments: tuple[object, ...] = (job["job_id"], job["claim_id"], {}, reconcilable, LEASE_SECONDS)
-        if self.holds(job) and not model.cancel_wanted:
+        in_time = self.holds(job) and model.lease_until >= self.now
+        if in_time and not model.cancel_wanted:
             self.engine.call("commit_job", *arguments)
             model.committed, model.reconcilable = True, reconcilable
             model.lease_until = max(model.lease_until, self.now + LEASE_SECONDS)
         else:
             with pytest.raises(psycopg.Error) as refused:
                 self.engine.call("commit_job", *arguments)
-            reason = "cancel_requested" if self.holds(job) else "stale_claim"
+            reason = "cancel_requested" if in_time else "stale_claim"
             assert refused.value.diag.message_detail == reason
 
     @precondition(lambda self: self.claims)
@@ -252,7 +253,7 @@ class EngineMachine(RuleBasedStateMachine):
     @staticmethod
     def is_fresh(job: Model, priority: int) -> bool:
         """Whether a job of this priority waits for the first time, and for no other job."""
-        return job.priority == priority and job.claim is None and job.group is None
+        return job.priority == priority and job.group is None and job.status == "pending" and job.claim is None
 
     def holds(self, claimed: dict[str, Any]) -> bool:
         """Whether a claim is still the right to settle its job."""
