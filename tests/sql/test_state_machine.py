@@ -4,7 +4,6 @@ The model is docs/states.md written as Python. What it cannot know (which of sev
 takes) it learns from the answer, after checking that the answer was allowed.
 """
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -290,20 +289,24 @@ def machine(database: Database) -> Iterator[type[EngineMachine]]:
             engine, "work", concurrency=CAP, max_snoozes=MAX_SNOOZES, lease_seconds=LEASE_SECONDS, window_size=3,
             backoff_base_seconds=60, backoff_factor=1,
         )  # fmt: skip
-        yield type(f"EngineMachine{uuid.uuid4().hex}", (EngineMachine,), {"engine": engine})
+        yield type("EngineMachine", (EngineMachine,), {"engine": engine})
 
 
-def budget(examples: int, steps: int) -> settings:
+def budget(examples: int, steps: int, *, repeatable: bool = False) -> settings:
     """So many sequences of so many calls; only divergence fails, not slowness."""
-    tolerated = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
-    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=tolerated,
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=repeatable,
+        deadline=None,
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
         phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.timeout(300)
 def test_the_engine_does_as_the_model_says(machine: type[EngineMachine]) -> None:
-    run_machine(machine, settings=budget(60, 40))
+    run_machine(machine, settings=budget(60, 40, repeatable=True))
 
 
 @pytest.mark.faults
