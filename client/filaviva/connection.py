@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from realtime import AsyncRealtimeChannel, AsyncRealtimeClient, ChannelEvents
 
 from filaviva.backoff import Backoff
+from filaviva.credentials import check_key, check_token
 from filaviva.errors import client_closed
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Connection:
     """
 
     def __init__(self, url: str, key: str, token: str | None = None) -> None:
+        check_key(key)
+        check_token(token)
         self._url = f"{url.rstrip('/')}/realtime/v1"
         self._key = key
         self._token = token
@@ -56,7 +59,12 @@ class Connection:
             return self._client.channel(f"filaviva:{name}:{next(self._numbers)}")
 
     async def set_token(self, token: str | None) -> None:
-        """Let joined channels and future ones speak with `token`; None means with the key alone."""
+        """Let joined channels and future ones speak with `token`; None means with the key alone.
+
+        Raises:
+            InvalidRequest: it cannot be a token; the former one stays.
+        """
+        check_token(token)
         self._token = token
         if self._client is None:
             return

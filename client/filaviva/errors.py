@@ -29,17 +29,18 @@ class FilaVivaError(Exception):
     Attributes:
         code: machine code, such as ``idempotency_conflict``; it does not change between versions.
         message: one sentence for people.
-        hint: what to do about it, or None.
+        hint: what to do about it; that of the class where nothing better is known.
         status: HTTP status, or None when no answer came.
     """
 
     default_status: ClassVar[int | None] = None
+    default_hint: ClassVar[str] = "Look into the project's logs."
 
     def __init__(self, message: str, *, code: str, hint: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
-        self.hint = hint
+        self.hint = hint or self.default_hint
         self.status = status if status is not None else self.default_status
 
     def __str__(self) -> str:
@@ -50,6 +51,7 @@ class InvalidRequest(FilaVivaError):
     """The call is wrong as it stands; the message names the field and what was expected."""
 
     default_status = 400
+    default_hint = "Correct the call as the message says."
 
     @classmethod
     def from_validation(cls, error: ValidationError, where: str) -> "InvalidRequest":
@@ -63,36 +65,42 @@ class NotSignedIn(FilaVivaError):
     """There is no access token, or it is expired or not accepted: sign in, then `set_access_token`."""
 
     default_status = 401
+    default_hint = "Sign in again and pass the new access token."
 
 
 class Forbidden(FilaVivaError):
     """The signed-in user may not do this."""
 
     default_status = 403
+    default_hint = "Sign in as a user who may, or ask the project's owner for the right."
 
 
 class NotFound(FilaVivaError):
     """There is no such row for this user: it never was, was pruned, or belongs to somebody else."""
 
     default_status = 404
+    default_hint = "Check the name or id, and that the row belongs to the signed-in user."
 
 
 class Conflict(FilaVivaError):
     """The call contradicts what is already there, such as a key repeated with another body."""
 
     default_status = 409
+    default_hint = "Read what is there now, then decide whether to call again."
 
 
 class PayloadTooLarge(FilaVivaError):
     """A job carries at most 250 KB of payload: put large data in a bucket and its address in the job."""
 
     default_status = 413
+    default_hint = "Put large data in a bucket and its address into the payload."
 
 
 class RateLimited(FilaVivaError):
     """Too many calls. `retry_after` is the wait in seconds, or None when the server named none."""
 
     default_status = 429
+    default_hint = "Wait before the next call."
 
     def __init__(self, message: str, *, code: str, hint: str | None = None, status: int | None = None) -> None:
         super().__init__(message, code=code, hint=hint, status=status)
@@ -103,10 +111,22 @@ class RateLimited(FilaVivaError):
 class Unavailable(FilaVivaError):
     """The project did not answer, or could not. A write may have happened: repeat it with its key."""
 
+    default_hint = "Try again in a moment; a write that has an idempotency key can be repeated safely."
+
 
 def client_closed() -> FilaVivaError:
     """The error of whoever still uses a client after it was closed."""
     return FilaVivaError("This client is closed.", code="client_closed", hint="Work inside its `async with` block.")
+
+
+def wrong_url(reason: str, status: int) -> InvalidRequest:
+    """The error of a URL behind which there is no project's API."""
+    return InvalidRequest(
+        f"The URL is not that of a Supabase project: {reason}.",
+        code="invalid_url",
+        hint="Check the URL: it looks like https://<project>.supabase.co, without a path.",
+        status=status,
+    )
 
 
 _CLASSES: dict[int, type[FilaVivaError]] = {
@@ -140,6 +160,27 @@ _STATUS_BY_CODE = {
 }
 
 _NOT_INSTALLED = {"PGRST202", "PGRST205"}
+_NO_SUCH_PATH = "PGRST125"
+
+# What is wrong and what to do, where PostgREST and PostgreSQL do not say it so that a caller understands.
+_SIGNED_IN_WORDS = {
+    "22P05": (
+        "A text of the call, such as one in the payload, holds the NUL character, which cannot be stored",
+        "Take \\u0000 out of the payload, the metadata and the other fields.",
+    ),
+    "42501": ("The signed-in user may not do this", Forbidden.default_hint),
+    "PGRST301": ("The access token is not accepted", NotSignedIn.default_hint),
+    "PGRST302": ("The access token is not accepted", NotSignedIn.default_hint),
+    "PGRST303": ("The access token is not accepted", NotSignedIn.default_hint),
+}
+_WRONG_KEY_WORDS = ("The key is not accepted", "Copy the project's anon or publishable key again.")
+_ANONYMOUS_WORDS = {
+    "22P05": _SIGNED_IN_WORDS["22P05"],
+    "42501": ("Nobody is signed in", "Sign in and pass the user's token as `access_token`."),
+    "PGRST301": _WRONG_KEY_WORDS,
+    "PGRST302": _WRONG_KEY_WORDS,
+    "PGRST303": _WRONG_KEY_WORDS,
+}
 
 
 def from_postgrest(error: APIError, *, signed_in: bool = True) -> FilaVivaError:
@@ -152,11 +193,16 @@ def from_postgrest(error: APIError, *, signed_in: bool = True) -> FilaVivaError:
     if code in _NOT_INSTALLED:
         hint = "Apply the migrations of Fila Viva to this project."
         return FilaVivaError(message, code="not_installed", hint=hint, status=404)
+    if code == _NO_SUCH_PATH:
+        return wrong_url("there is no API at its path", 404)
     status = _status_of(code, message)
     if status == 403 and code == "42501" and not signed_in:
         status = 401
     machine_code = str(error.details) if code.startswith("PT") and error.details else _spelled(code)
     error_class = Unavailable if status >= 500 else _CLASSES.get(status, FilaVivaError)
+    words = (_SIGNED_IN_WORDS if signed_in else _ANONYMOUS_WORDS).get(code)
+    if words is not None:
+        return error_class(f"{words[0]}: {message.rstrip('.')}.", code=machine_code, hint=words[1], status=status)
     return error_class(message, code=machine_code, hint=error.hint, status=status)
 
 

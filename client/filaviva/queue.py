@@ -30,6 +30,9 @@ class FilaViva:
         url: the project's URL, such as ``https://<project>.supabase.co``.
         key: its anon or publishable key; a trusted server may use the service key.
         access_token: the signed-in user's token. What its user may do, this client may do.
+
+    Raises:
+        InvalidRequest: the URL, the key or the token cannot be one.
     """
 
     def __init__(self, url: str, key: str, access_token: str | None = None) -> None:
@@ -57,6 +60,9 @@ class FilaViva:
         """Go on with a new token: after a refresh, before the old one expires. None means signed out.
 
         Running watches go on with it; none of them misses a change.
+
+        Raises:
+            InvalidRequest: it cannot be a token; the former one stays.
         """
         self._rpc.set_token(token)
         await self._connection.set_token(token)
@@ -146,6 +152,7 @@ class FilaViva:
         Raises:
             NotFound: there is no such job that you may see, or it was deleted meanwhile.
             NotSignedIn: the access token is no longer accepted.
+            InvalidRequest: the URL is not that of a Supabase project.
         """
         return watch_job(self._rpc, self._connection, _parse_id(job_id))
 

@@ -6,15 +6,17 @@ decides what that user may do. Errors come out as those of `filaviva.errors`.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 from postgrest import APIError, AsyncPostgrestClient
 
 from filaviva.backoff import Backoff
-from filaviva.errors import FilaVivaError, InvalidRequest, Unavailable, client_closed, from_postgrest
+from filaviva.credentials import check_key, check_token, check_url
+from filaviva.errors import FilaVivaError, InvalidRequest, Unavailable, client_closed, from_postgrest, wrong_url
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ Row = dict[str, Any]
 # The API roles' statements end after 8 s: who waits longer waits for nothing.
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 _TRIES = 3
+
+# A server that has no such page, method or place any more. PostgREST says so too, but with a code of its own.
+_WRONG_PLACE = {301, 302, 303, 307, 308, 404, 405, 410}
+_POSTGREST_CODE = re.compile(r"PGRST[0-9A-Z]{3}|[0-9A-Z]{5}")
 
 
 class Rpc:
@@ -40,19 +46,28 @@ class Rpc:
     def __init__(
         self, url: str, key: str, token: str | None = None, *, http_client: httpx.AsyncClient | None = None
     ) -> None:
-        _check_address(url, key)
+        check_url(url)
+        check_key(key)
+        check_token(token)
         self._key = key
         self._token = token
-        self._own_http = httpx.AsyncClient(timeout=_TIMEOUT, http2=True) if http_client is None else None
+        http = http_client or httpx.AsyncClient(timeout=_TIMEOUT, http2=True)
+        self._own_http = http if http_client is None else None
+        self._session = _Session(http)
         self._client = AsyncPostgrestClient(
             f"{url.rstrip('/')}/rest/v1",
             headers={"apikey": key, "Authorization": f"Bearer {token or key}"},
-            http_client=http_client or self._own_http,
+            http_client=cast("httpx.AsyncClient", self._session),  # the builders only call `request`
             retry_enabled=False,  # its pauses of whole seconds would delay a live view
         )
 
     def set_token(self, token: str | None) -> None:
-        """Speak with `token` from now on; None means with the key alone."""
+        """Speak with `token` from now on; None means with the key alone.
+
+        Raises:
+            InvalidRequest: it cannot be a token; the former one stays.
+        """
+        check_token(token)
         self._token = token
         self._client.auth(token or self._key)
 
@@ -114,7 +129,7 @@ class Rpc:
         raise AssertionError("unreachable")
 
     async def _send(self, send: Callable[[], Awaitable[Any]]) -> Any:
-        if self._client.session.is_closed:
+        if self._session.is_closed:
             raise client_closed()
         try:
             return (await send()).data
@@ -131,23 +146,30 @@ class Rpc:
             ) from error
 
 
-def _check_address(url: str, key: str) -> None:
-    if not _is_web_address(url):
-        raise InvalidRequest(
-            f"url: expected the project's URL, found {url!r}.",
-            code="invalid_url",
-            hint="It looks like https://<project>.supabase.co.",
-        )
-    if not key:
-        raise InvalidRequest("key: expected the project's anon or publishable key, found nothing.", code="invalid_key")
+class _Session:
+    """Connections that know an answer which is not PostgREST's, while its HTTP status is still at hand."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @property
+    def is_closed(self) -> bool:
+        return self._http.is_closed
+
+    async def request(self, method: str, url: str, **more: Any) -> httpx.Response:
+        response = await self._http.request(method, url, **more)
+        if response.status_code in _WRONG_PLACE and not _is_postgrests(response):
+            raise wrong_url(f"it answered {response.status_code}", response.status_code)
+        return response
 
 
-def _is_web_address(url: str) -> bool:
+def _is_postgrests(response: httpx.Response) -> bool:
+    """Whether an error's body has a code as PostgREST and PostgreSQL form them."""
     try:
-        parsed = httpx.URL(url)
-    except (TypeError, httpx.InvalidURL):
+        code = response.json()["code"]
+    except (ValueError, TypeError, KeyError):
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host)
+    return isinstance(code, str) and _POSTGREST_CODE.fullmatch(code) is not None
 
 
 def _rows(answer: Any) -> list[Row]:

@@ -31,6 +31,7 @@ async def watch_job(
     Raises:
         NotFound: the caller cannot see such a job, or it was deleted meanwhile.
         NotSignedIn: the access token is no longer accepted.
+        InvalidRequest: the URL is not that of a Supabase project.
     """
     async with Subscription(connection, "jobs", f"id=eq.{job_id}") as changes:
         view = _JobView(rpc, changes, job_id, silence_seconds)
@@ -93,6 +94,6 @@ def job_not_found(job_id: UUID) -> NotFound:
     """The error of a job that the caller cannot see."""
     return NotFound(
         f"There is no job {job_id} that you may see.",
-        code="job_not_found",
+        code="unknown_job",
         hint="It never was, was pruned, or belongs to somebody else.",
     )

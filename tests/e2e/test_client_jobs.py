@@ -148,8 +148,9 @@ async def test_the_same_key_is_the_same_job(project: Project) -> None:
 async def test_nobody_sees_a_strangers_job(project: Project) -> None:
     async with project.client() as owner, project.client() as stranger:
         job = await owner.enqueue("noop", {})
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound) as caught:
             await stranger.get(job.id)
+        assert caught.value.code == "unknown_job"
         with pytest.raises(NotFound):
             await stranger.cancel(job.id)
         with pytest.raises(NotFound):
@@ -160,11 +161,11 @@ async def test_nobody_sees_a_strangers_job(project: Project) -> None:
 async def test_without_a_user_nothing_is_enqueued(project: Project) -> None:
     keys = project.stack.keys
     async with FilaViva(project.stack.api_url, keys.anon_key) as nobody:
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(NotSignedIn, match="access_token"):
             await nobody.enqueue("noop", {})
     expired = jwt.encode({"sub": str(uuid.uuid4()), "role": "authenticated", "exp": 1}, keys.jwt_secret, "HS256")
     async with FilaViva(project.stack.api_url, keys.anon_key, access_token=expired) as late:
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(NotSignedIn, match="Sign in again"):
             await late.enqueue("noop", {})
     async with FilaViva(project.stack.api_url, "no-such-key") as wrong:
         with pytest.raises(NotSignedIn, match="API key"):
@@ -175,6 +176,21 @@ async def test_a_payload_above_the_limit_is_refused(project: Project) -> None:
     async with project.client() as fila:
         with pytest.raises(PayloadTooLarge, match="250 KB"):
             await fila.enqueue("noop", {"text": "x" * 300_000})
+
+
+async def test_a_nul_in_a_payload_is_named(project: Project) -> None:
+    async with project.client() as fila:
+        with pytest.raises(InvalidRequest, match="NUL"):
+            await fila.enqueue("noop", {"text": "a\x00b"})
+
+
+@pytest.mark.parametrize("path", ["/rest/v1", "/no/such/place"])
+async def test_a_wrong_url_ends_calls_and_watches(project: Project, path: str) -> None:
+    async with project.client(url=project.stack.api_url + path) as lost:
+        with pytest.raises(InvalidRequest, match="Check the URL"):
+            await lost.enqueue("noop", {}, idempotency_key="a")
+        with pytest.raises(InvalidRequest, match="Check the URL"):
+            await anext(lost.watch(uuid.uuid4()))
 
 
 async def test_a_waiting_job_is_cancelled_at_once_and_stays_so(project: Project) -> None:

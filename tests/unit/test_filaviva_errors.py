@@ -1,10 +1,14 @@
 """One vocabulary of errors: what the engine raises arrives as the class that means it."""
 
+import re
+from pathlib import Path
+
 import pytest
 from postgrest import APIError
 
 from filaviva import errors
 from filaviva.errors import FilaVivaError, RateLimited, from_postgrest
+from tests.conftest import REPOSITORY
 
 
 def answer(code: str | None, message: str = "No.", details: str | None = None, hint: str | None = None) -> APIError:
@@ -59,6 +63,35 @@ def test_a_missing_right_without_a_token_means_not_signed_in() -> None:
     assert type(from_postgrest(denied, signed_in=True)) is errors.Forbidden
 
 
+@pytest.mark.parametrize(
+    ("code", "signed_in", "remedy"),
+    [
+        ("42501", False, "access_token"),
+        ("42501", True, "Sign in as a user who may"),
+        ("PGRST301", True, "Sign in again"),
+        ("PGRST303", True, "Sign in again"),
+        ("PGRST301", False, "publishable key"),
+        ("22P05", True, "Take \\u0000 out of the payload"),
+        ("22P05", False, "Take \\u0000 out of the payload"),
+    ],
+)
+def test_a_bare_refusal_gets_words_and_a_remedy(code: str, signed_in: bool, remedy: str) -> None:
+    error = from_postgrest(answer(code, "their words", hint="GRANT it."), signed_in=signed_in)
+    assert error.code == code
+    assert error.message.endswith(": their words.")
+    assert remedy in (error.hint or "")
+
+
+@pytest.mark.parametrize("code", ["22P02", "23505", "57014", "502", "PT400", "PT404", "PT413", "PT418", "XX000", None])
+def test_an_error_that_came_without_a_hint_has_one(code: str | None) -> None:
+    assert from_postgrest(answer(code)).hint
+
+
+def test_a_path_in_the_url_is_named_as_such() -> None:
+    error = from_postgrest(answer("PGRST125", "Invalid path specified in request URL"))
+    assert (type(error), error.code) == (errors.InvalidRequest, "invalid_url")
+
+
 def test_a_wrong_key_means_not_signed_in() -> None:
     error = from_postgrest(answer(None, "Invalid API key", hint="Double check your key."))
     assert type(error) is errors.NotSignedIn
@@ -77,6 +110,15 @@ def test_a_rate_limit_says_how_long_to_wait(hint: str | None, seconds: float | N
     error = from_postgrest(answer("PT429", "Too many calls.", "too_many_calls", hint))
     assert isinstance(error, RateLimited)
     assert error.retry_after == seconds
+
+
+def test_every_code_of_the_library_is_documented() -> None:
+    sources = "\n".join(path.read_text() for path in Path(errors.__file__).parent.glob("*.py"))
+    codes = set(re.findall(r'\bcode="(\w+)"', sources)) | {"refused", "42501", "22P05"}
+    assert len(codes) > 10
+    documents = (REPOSITORY / "docs" / "errors.md").read_text()
+    section = documents.split("## From the library")[1].split("\n## ")[0]
+    assert codes - set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set()
 
 
 def test_the_tree_in_the_docstring_names_every_class() -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from filaviva.errors import Conflict, FilaVivaError, RateLimited, Unavailable
+from filaviva.errors import Conflict, FilaVivaError, InvalidRequest, NotFound, RateLimited, Unavailable
 from filaviva.rpc import Rpc
 
 Answer = httpx.Response | Exception
@@ -119,6 +119,34 @@ async def test_an_answer_that_is_not_the_apis_is_named_as_such() -> None:
     with pytest.raises(FilaVivaError) as caught:
         await wire.rpc().get_job(uuid4())
     assert caught.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx.Response(404, text="<html>not found</html>"),
+        lambda: httpx.Response(404, json={"detail": "Not Found"}),
+        lambda: httpx.Response(404, json={"code": "NOT_FOUND", "message": "no such function"}),
+        lambda: httpx.Response(404, json=["no"]),
+        lambda: httpx.Response(404),
+        lambda: httpx.Response(405, json={"message": "no such method"}),
+        lambda: httpx.Response(301, headers={"Location": "https://elsewhere.test"}),
+        lambda: httpx.Response(404, json={"code": "PGRST125", "message": "Invalid path specified in request URL"}),
+    ],
+)
+async def test_a_wrong_url_is_named_as_such_and_not_tried_again(answer: Callable[[], Answer]) -> None:
+    wire = Wire(answer())
+    with pytest.raises(InvalidRequest, match="Check the URL") as caught:
+        await wire.rpc().get_job(uuid4())
+    assert caught.value.code == "invalid_url"
+    assert len(wire.requests) == 1
+
+
+async def test_a_404_of_the_engine_is_not_taken_for_a_wrong_url() -> None:
+    body = {"code": "PT404", "message": "No such queue.", "details": "unknown_queue", "hint": "Make it."}
+    with pytest.raises(NotFound) as caught:
+        await enqueue(Wire(httpx.Response(404, json=body)).rpc())
+    assert (caught.value.code, caught.value.hint) == ("unknown_queue", "Make it.")
 
 
 async def test_a_closed_client_says_that_it_is_closed() -> None:

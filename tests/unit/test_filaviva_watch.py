@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from filaviva.connection import Connection
-from filaviva.errors import NotFound, NotSignedIn
+from filaviva.errors import InvalidRequest, NotFound, NotSignedIn
 from filaviva.models import Job
 from filaviva.rpc import Rpc
 from filaviva.watch import watch_job
@@ -109,8 +109,9 @@ async def test_a_read_that_fails_is_tried_again(phoenix: Phoenix) -> None:
 
 async def test_a_job_that_nobody_may_see_ends_the_watch(phoenix: Phoenix) -> None:
     async with watching(phoenix, Table(None)) as jobs:
-        with pytest.raises(NotFound, match=str(JOB_ID)):
+        with pytest.raises(NotFound, match=str(JOB_ID)) as caught:
             await anext(jobs)
+    assert caught.value.code == "unknown_job"
     await phoenix.until(lambda: phoenix.said("phx_leave"))
 
 
@@ -130,4 +131,12 @@ async def test_a_token_that_is_refused_ends_the_watch(phoenix: Phoenix) -> None:
     table.answers = [httpx.Response(401, json=expired)]
     async with watching(phoenix, table) as jobs:
         with pytest.raises(NotSignedIn, match="JWT expired"):
+            await anext(jobs)
+
+
+async def test_a_url_that_is_no_project_ends_the_watch(phoenix: Phoenix) -> None:
+    table = Table(row(3))
+    table.answers = [httpx.Response(404, json={"detail": "Not Found"})]
+    async with watching(phoenix, table) as jobs:
+        with pytest.raises(InvalidRequest, match="Check the URL"):
             await anext(jobs)
