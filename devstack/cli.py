@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from devstack.keys import local_keys
-from devstack.state import StackError, StackOptions, StackState, holder, read_state
+from devstack.state import LOCK, StackError, StackOptions, StackState, hold, holder, read_state
 
 LOG = "devstack.log"
 STOP_SECONDS = 40
@@ -97,16 +97,13 @@ def stop(
     delete: Annotated[bool, typer.Option("--delete", help="Delete its database and media as well.")] = False,
 ) -> None:
     """Stop the running stack. Its data stays for the next start, unless it is to be deleted."""
-    from devstack.stack import remove_data  # noqa: PLC0415 - as in `reset`
-
     folder = data_dir.resolve()
     with _problems_in_words():
         stopped = _stop(folder)
-        if delete:
-            remove_data(folder)
+        deleted = delete and _delete(folder)
     Console().print("devstack has stopped." if stopped else f"No stack runs on {folder}.")
     if delete:
-        Console().print(f"The data of {folder} is deleted.")
+        Console().print(f"The data of {folder} is deleted." if deleted else "There is nothing to delete there.")
 
 
 @app.command()
@@ -259,6 +256,19 @@ def _stop(data_dir: Path) -> bool:
     return True
 
 
+def _delete(data_dir: Path) -> bool:
+    """Delete what a stack left on `data_dir`; False if there never was one, or nothing is left of it."""
+    from devstack.stack import remove_data  # noqa: PLC0415 - as in `reset`
+
+    if not (data_dir / LOCK).exists():
+        return False
+    with hold(data_dir):  # nobody starts on what is being deleted
+        remove_data(data_dir)
+        (data_dir / LOG).unlink(missing_ok=True)
+        (data_dir / LOCK).unlink(missing_ok=True)
+    return True
+
+
 def _not_running(data_dir: Path) -> str:
     pid = holder(data_dir)
     if pid is not None:
@@ -275,9 +285,9 @@ def _problems_in_words() -> Iterator[None]:
         message = str(error)
     except asyncio.CancelledError:
         message = "interrupted; nothing runs"
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        message = f"{what}; look at --data-dir and at who owns that folder"
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or str(error)
+        message = f"{what}; look at --data-dir: it must be a folder that you can make and write to"
     else:
         return
     typer.echo(f"Error: {message}", err=True)

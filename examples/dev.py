@@ -12,7 +12,7 @@ from examples.local_project import LocalProject, StartError
 
 
 def main() -> None:
-    """Start everything, show where it is, and wait."""
+    """Start everything, show where it is, and wait; exit code 1 if a part does not start or ends by itself."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     console = Console()
     status = console.status("Starting …")
@@ -24,28 +24,29 @@ def main() -> None:
             status.start()
             with project:
                 status.stop()
-                console.print(_table(project))
-                console.print("Logs are in .devstack/. Press Ctrl-C to stop.")
-                signal.pause()
+                _show(project, console)
+                sys.exit(project.wait_until_one_ends())
     except StartError as problem:
         status.stop()
         sys.exit(str(problem))
 
 
-def _table(project: LocalProject) -> Table:
-    table = Table(show_header=False, box=None)
-    rows = {
-        "API": project.api_url,
-        "Database": project.db_url,
-        "Functions": project.functions_url,
-        "Provider doubles": project.providers_url,
-        "Anon key": project.anon_key,
-        "Service key": project.service_role_key,
-        "Internal bearer": project.cron_secret,
-    }
-    for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/]", value)
-    return table
+def _show(project: LocalProject, console: Console) -> None:
+    """Say where everything is. Keys are printed plainly, to be copied: a table would cut or fold them."""
+    print("For a program of yours:")
+    print(f"export SUPABASE_URL={project.api_url}")
+    print(f"export SUPABASE_ANON_KEY={project.anon_key}")
+    print("\nFor a trusted server only: the service key, and the bearer of the internal functions:")
+    print(f"export SUPABASE_SERVICE_ROLE_KEY={project.service_role_key}")
+    print(f"export CRON_SECRET={project.cron_secret}\n")
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("Database", project.db_url)
+    table.add_row("Functions", project.functions_url)
+    table.add_row("Provider doubles", project.providers_url)
+    console.print(table)
+    console.print("Logs are in .devstack/. Press Ctrl-C to stop.")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ CALL_TIMEOUT_MS = 200
 
 
 class StartError(RuntimeError):
-    """A part of the project did not come up; the message holds the end of its log."""
+    """A part of the project did not come up; the message says which, and why or the end of its log."""
 
 
 @dataclass(slots=True)
@@ -38,6 +38,9 @@ class LocalProject:
         data_dir: where the database, the media and the logs live.
         port, db_port, functions_port, providers_port: TCP ports on loopback; 0 takes a free one.
         on_step: called with the name of each part as it is started.
+
+    Raises:
+        StartError: on entering: a port is held by another program, or a part does not come up.
     """
 
     data_dir: Path
@@ -66,7 +69,10 @@ class LocalProject:
 
     def __enter__(self) -> Self:
         for name in ("port", "db_port", "functions_port", "providers_port"):
-            setattr(self, name, getattr(self, name) or free_port())
+            if wanted := getattr(self, name):
+                _check_free(wanted)
+            else:
+                setattr(self, name, free_port())
         self.data_dir.mkdir(parents=True, exist_ok=True)
         try:
             self._start_devstack()
@@ -92,6 +98,14 @@ class LocalProject:
         child = self._children.pop("functions")
         child.kill()
         child.wait()
+
+    def wait_until_one_ends(self) -> str:
+        """Block for as long as every part lives; answer what is to be said of the one that ended."""
+        while True:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    return self._ended(name)
+            time.sleep(0.2)
 
     def environment(self) -> dict[str, str]:
         """What the functions read; a program of your own may use the same."""
@@ -127,7 +141,7 @@ class LocalProject:
         self.on_step("devstack")
         data = ["--data-dir", str(self.data_dir)]
         ports = ["--port", str(self.port), "--db-port", str(self.db_port), "--functions-port", str(self.functions_port)]
-        self._start("devstack", "-m", "devstack", "up", *data, *ports)
+        self._start("devstack", "-m", "devstack", "up", "--quiet", *data, *ports)
         self._start("providers", "-m", "devstack.providers", "--port", str(self.providers_port))
         self.api_url = f"http://127.0.0.1:{self.port}"
         self._wait_for("devstack", self.api_url)
@@ -163,19 +177,30 @@ class LocalProject:
             )
 
     def _run(self, *arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, *arguments], cwd=REPOSITORY, check=True, capture_output=True, text=True
-        ).stdout
+        answer = subprocess.run(
+            [sys.executable, *arguments], cwd=REPOSITORY, check=False, capture_output=True, text=True
+        )
+        if answer.returncode != 0:
+            said = answer.stderr.strip().removeprefix("Error: ")
+            raise StartError(f"`python {' '.join(arguments)}` ended with code {answer.returncode}: {said}")
+        return answer.stdout
 
     def _wait_for(self, name: str, url: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         for _ in _attempts():
-            if self._children[name].poll() is not None or time.monotonic() > deadline:
-                lines = self.log(name).read_text(errors="replace").splitlines()
-                raise StartError(f"{name} did not start:\n" + "\n".join(lines[-10:]))
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(url, timeout=5).is_success:
-                    return
+            answered = _answers(url)
+            if self._children[name].poll() is not None:  # then it was somebody else who answered
+                raise StartError(self._ended(name))
+            if answered:
+                return
+            if time.monotonic() > deadline:
+                raise StartError(f"{name} did not answer at {url} in {START_SECONDS} s:\n{self._last_lines(name)}")
+
+    def _ended(self, name: str) -> str:
+        return f"{name} ended with code {self._children[name].returncode}:\n{self._last_lines(name)}"
+
+    def _last_lines(self, name: str) -> str:
+        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-10:])
 
 
 def free_port() -> int:
@@ -183,6 +208,24 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a run before may still linger
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            raise StartError(
+                f"Port {port} on 127.0.0.1 cannot be used ({problem.strerror}): end the program that holds it"
+                " (a project started before, perhaps: `make dev` ends with Ctrl-C), or choose another port."
+            ) from None
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url, timeout=5).is_success
+    return False
 
 
 def _attempts() -> Iterator[None]:

@@ -1,12 +1,16 @@
 """The whole project as processes, once for the tests that only use it."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from realtime import RealtimePostgresChangesListenEvent
+from supabase import acreate_client
 
 from devstack.stack import remove_data
 from examples.local_project import LocalProject
@@ -86,3 +90,25 @@ def post(project: LocalProject, user: User | None, path: str, body: object) -> h
 def get(project: LocalProject, user: User, path: str) -> httpx.Response:
     """A read through an HTTP function."""
     return httpx.get(f"{project.functions_url}{path}", headers={"Authorization": f"Bearer {user.token}"})
+
+
+@contextlib.asynccontextmanager
+async def listening(project: LocalProject, user: User) -> AsyncIterator[asyncio.Queue[str]]:
+    """The ids of the jobs whose changes reach `user` over Realtime, with the official client, as they arrive."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    ready = asyncio.Event()
+    client = await acreate_client(project.api_url, project.anon_key)
+    await client.realtime.set_auth(user.token)
+    channel = client.channel(f"jobs-{uuid4()}")
+
+    def note(payload: Any) -> None:
+        heard.put_nowait(payload["data"]["record"]["id"])
+
+    channel.on_postgres_changes(RealtimePostgresChangesListenEvent.All, callback=note, table="jobs", schema="public")
+    channel.on_system(lambda message: ready.set() if message.status == "ok" else None)
+    try:
+        await channel.subscribe()
+        await asyncio.wait_for(ready.wait(), 10)
+        yield heard
+    finally:
+        await client.realtime.close()

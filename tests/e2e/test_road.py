@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +18,11 @@ import psycopg
 import pytest
 
 from devstack.stack import remove_data
-from examples.local_project import LocalProject
+from devstack.state import read_state
+from examples.local_project import LocalProject, StartError
 from filaviva import FilaViva, Job, JobStatus, NotFound
 from tests.conftest import REPOSITORY
-from tests.e2e.conftest import User, get, post, publication, sign_up, upload
+from tests.e2e.conftest import User, get, listening, post, publication, sign_up, upload
 
 FINAL = {"completed", "failed", "cancelled", "unconfirmed"}
 
@@ -76,6 +79,34 @@ async def test_another_user_sees_nothing(project: LocalProject, user: User) -> N
     assert get(project, user, f"/api/jobs/{job['job_id']}").status_code == 200
 
 
+async def test_another_user_hears_nothing(project: LocalProject, user: User) -> None:
+    stranger = sign_up(project)
+    async with listening(project, stranger) as overheard, listening(project, user) as heard:
+        [job] = post(project, user, "/api/jobs", {"kind": "canary"}).json()["jobs"]
+        assert await asyncio.wait_for(heard.get(), 10) == job["job_id"]
+        await asyncio.wait_for(watch_to_the_end(project, user, job["job_id"]), 30)
+        [own] = post(project, stranger, "/api/jobs", {"kind": "canary"}).json()["jobs"]
+        first = await asyncio.wait_for(overheard.get(), 10)
+        assert first == own["job_id"], "changes come in order, so the owner's would have come before it"
+
+
+def test_a_port_that_is_held_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        for name in ("port", "db_port", "functions_port", "providers_port"):
+            project = LocalProject(tmp_path / name, **{name: taken})
+            with pytest.raises(StartError, match=f"Port {taken} .* choose another port"), project:
+                pass
+            assert not project.data_dir.exists()
+
+
+def test_a_part_that_ends_is_named(own_project: LocalProject) -> None:
+    state = read_state(own_project.data_dir)
+    assert state is not None
+    os.kill(state.pid, signal.SIGTERM)
+    assert own_project.wait_until_one_ends().startswith("devstack ended with code")
+
+
 def test_a_provider_that_fails_once_is_tried_again(project: LocalProject, user: User) -> None:
     fault = {"provider": "tiktok", "step": "creator_info", "mode": "fail_before", "times": 1}
     httpx.put(f"{project.providers_url}/_faults", json=fault).raise_for_status()
@@ -99,18 +130,22 @@ def test_an_answer_lost_after_the_post_is_found_out_not_repeated(project: LocalP
     assert Counter(effect["provider"] for effect in ledger_of(project, user)) == {"tiktok": 1, "instagram": 1}
 
 
-def test_the_first_example_runs_as_printed(project: LocalProject) -> None:
+def test_the_first_example_runs_as_printed_again_and_again(project: LocalProject) -> None:
     program = REPOSITORY / "docs" / "examples" / "first_job.py"
-    answer = subprocess.run(
-        [sys.executable, str(program)],
-        env=os.environ | project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.splitlines()[-1] == "completed 1"
+    for _ in range(2):
+        answer = subprocess.run(
+            [sys.executable, str(program)],
+            env=os.environ | project.environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+        lines = answer.stdout.splitlines()
+        order = ["pending 0", "processing 1", "completed 1"]
+        assert lines[-1] == "completed 1"
+        assert [line for line in order if line in lines] == list(dict.fromkeys(lines)), "only newer states follow"
 
 
 @pytest.fixture
