@@ -113,7 +113,6 @@ class LocalProject:
             "SUPABASE_URL": self.api_url,
             "SUPABASE_ANON_KEY": self.anon_key,
             "SUPABASE_SERVICE_ROLE_KEY": self.service_role_key,
-            "SITE_URL": self.functions_url,
             "CRON_SECRET": self.cron_secret,
             "TIKTOK_BASE_URL": f"{self.providers_url}/tiktok",
             "INSTAGRAM_BASE_URL": f"{self.providers_url}/instagram",

@@ -24,6 +24,7 @@ def main() -> None:
         create_app(settings),
         host=arguments.host,
         port=arguments.port,
+        ws="none",  # nothing here speaks WebSocket, and its log would show the keys in an address
         access_log=False,  # every request leaves a structured line already
         timeout_graceful_shutdown=round(settings.shutdown_grace_seconds) + 10,
     )

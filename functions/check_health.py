@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 3
 
 
 @functions_framework.aio.http
-@endpoint("GET")
+@endpoint("GET", "HEAD")
 async def check_health(call: Call) -> Response:
     """200 with the version, or 503 when the database does not answer as the drain needs it."""
     try:

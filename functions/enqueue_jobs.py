@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from functions.jobs import registry
 from functions.web.bodies import check, idempotency_key, read_object
 from functions.web.endpoint import Call, endpoint
-from functions.web.engine import database_as
+from functions.web.engine import database_as, job_errors
 from functions.web.errors import bad_request
 from functions.web.identity import bearer
 
@@ -72,7 +72,8 @@ async def enqueue_jobs(call: Call) -> Response:
     jobs = [request.model_dump(mode="json", exclude_unset=True) for request in requests]
     _key_all(jobs, idempotency_key(call.request), many=many)
 
-    enqueued = await database_as(call.services, token).enqueue_jobs(jobs)
+    with job_errors(many=many):
+        enqueued = await database_as(call.services, token).enqueue_jobs(jobs)
     call.log.info("jobs enqueued", count=len(enqueued), job_ids=[job["job_id"] for job in enqueued[:20]])
     answer = [{name: job[name] for name in ("job_id", "status", "duplicate")} for job in enqueued]
     return JSONResponse({"jobs": answer}, 202)

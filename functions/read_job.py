@@ -5,6 +5,7 @@ from uuid import UUID
 import functions_framework.aio
 from starlette.responses import JSONResponse, Response
 
+from filaviva.models import Job
 from functions.web.endpoint import Call, endpoint
 from functions.web.engine import database_as
 from functions.web.errors import WebError, bad_request
@@ -12,9 +13,9 @@ from functions.web.identity import bearer
 
 
 @functions_framework.aio.http
-@endpoint("GET")
+@endpoint("GET", "HEAD")
 async def read_job(call: Call) -> Response:
-    """The job's row; 404 when there is none that the caller may see."""
+    """The job as the library shows it; 404 when there is none that the caller may see."""
     token = bearer(call.request)
     text = call.request.url.path.rstrip("/").rpartition("/")[2]
     try:
@@ -31,4 +32,4 @@ async def read_job(call: Call) -> Response:
             f"You have no job {job_id}.",
             "Check the id; finished jobs are pruned after their retention.",
         )
-    return JSONResponse(job)
+    return JSONResponse({name: value for name, value in job.items() if name in Job.model_fields})

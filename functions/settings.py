@@ -69,9 +69,6 @@ class Settings(BaseModel):
     cron_secret: HeaderSecret = _named(
         "CRON_SECRET", remedy="a long random text; the same one belongs into Vault as filaviva_drain_token"
     )
-    site_url: WebAddress | None = _named(
-        "SITE_URL", "NEXT_PUBLIC_SITE_URL", remedy="the address of your site", default=None
-    )
 
     tiktok_base_url: WebAddress = _named(
         "TIKTOK_BASE_URL", remedy="the address of TikTok's API", default="https://open.tiktokapis.com"

@@ -127,7 +127,7 @@ def _settings_problems(option: Option, settings: Mapping[str, Any]) -> Iterator[
         option.settings.model_validate(settings)
     except ValidationError as error:
         for each in error.errors():
-            place = ".".join(["settings", option.name, *map(str, each["loc"])])
+            place = ".".join(["settings", option.name, *(f"{part!s:.200}" for part in each["loc"])])
             match each["type"]:
                 case "extra_forbidden":
                     known = ", ".join(str(field.alias) for field in option.settings.model_fields.values())

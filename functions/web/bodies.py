@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from functions.web import strict_json
-from functions.web.errors import WebError, bad_request
+from functions.web.errors import WebError, bad_request, shown
 
 MAX_BODY_BYTES = 250 * 1024
 BODY_SECONDS = 20
@@ -63,7 +63,10 @@ def check(model: type[Model], value: object, place: str = "") -> Model:
 def invalid_fields(error: ValidationError, place: str = "") -> WebError:
     """The 400 for what a model refused. It repeats no value, since a value may be a secret."""
     problems = [
-        {"field": ".".join([*filter(None, [place]), *map(str, problem["loc"])]) or "body", "problem": problem["msg"]}
+        {
+            "field": shown(".".join([*filter(None, [place]), *map(str, problem["loc"])])) or "body",
+            "problem": problem["msg"],
+        }
         for problem in error.errors(include_url=False, include_input=False, include_context=False)[:20]
     ]
     first = problems[0]

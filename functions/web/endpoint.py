@@ -15,8 +15,8 @@ from starlette.responses import Response
 from filaviva.errors import FilaVivaError
 from functions.settings import SettingsError
 from functions.web import errors
-from functions.web.engine import from_engine
-from functions.web.errors import WebError
+from functions.web.engine import from_engine, quotes_cut
+from functions.web.errors import WebError, shown
 from functions.web.logs import get_logger
 from functions.web.services import Services, services_of
 
@@ -40,7 +40,8 @@ def endpoint(*methods: str) -> Callable[[Callable[[Call], Awaitable[Response]]],
     """Make of a coroutine that takes a `Call` one that takes a request and never raises.
 
     Args:
-        methods: those it answers, such as ``"POST"``; another is a 405. They are kept as its attribute `methods`.
+        methods: those it answers, such as ``"POST"``; another is a 405, HEAD too unless it is named.
+            They are kept as its attribute `methods`.
     """
 
     def wrap(function: Callable[[Call], Awaitable[Response]]) -> Endpoint:
@@ -77,21 +78,28 @@ async def _answer(
         services = services_of(request)
     except SettingsError as problem:
         return _with_id(_not_configured(problem), request_id)
-    log = services.log.bind(request_id=request_id, method=request.method, path=request.url.path)
+    log = services.log.bind(request_id=request_id, method=request.method[:20], path=shown(request.url.path))
     try:
-        if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
-            raise _wrong_method(request, ", ".join(methods))
-        response = await function(Call(request, services, request_id, log))
-    except WebError as problem:
-        response = problem.response()
-    except FilaVivaError as problem:
-        log.warning("the database refused", code=problem.code, status=problem.status, problem=problem.message)
-        response = from_engine(problem).response()
+        if request.method in methods:
+            response = await _respond(Call(request, services, request_id, log), function)
+        else:
+            response = _wrong_method(request, ", ".join(methods)).response()
     except Exception:
         log.exception("request failed")
         response = errors.internal(request_id).response()
     log.info("request", status=response.status_code, duration_ms=round((time.monotonic() - started) * 1000))
     return _with_id(response, request_id)
+
+
+async def _respond(call: Call, function: Callable[[Call], Awaitable[Response]]) -> Response:
+    try:
+        return await function(call)
+    except WebError as problem:
+        return problem.response()
+    except FilaVivaError as problem:
+        message = quotes_cut(problem.message)
+        call.log.warning("the database refused", code=problem.code, status=problem.status, problem=message)
+        return from_engine(problem).response()
 
 
 def _request_id(request: Request) -> str:

@@ -4,6 +4,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+MAX_NAME_CHARACTERS = 200
+"""How much of a caller's text an answer or a log line repeats."""
+
 RETRY_AFTER_SECONDS = 5
 """What a caller is told to wait when the database cannot be had and says no number itself."""
 
@@ -42,6 +45,12 @@ class WebError(Exception):
         """The answer to send."""
         error = {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
         return JSONResponse({"error": error}, self.status, self.headers)
+
+
+def shown(name: str) -> str:
+    """`name`, which a caller chose, as an answer or a log line can repeat it: bounded, and possible to encode."""
+    text = name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}…"
+    return text.encode(errors="replace").decode()
 
 
 def bad_request(code: str, message: str, hint: str, field: str | None = None) -> WebError:

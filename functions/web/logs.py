@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line on standard output, without secrets."""
 
+import json
 import re
 import sys
 from typing import TextIO
@@ -42,4 +43,8 @@ def redact(text: str) -> str:
 
 
 def _render(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return redact(orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+    try:
+        line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # half a surrogate pair, for instance: a line must never fail what it tells of
+        line = json.dumps(event, default=str, skipkeys=True)
+    return redact(line)

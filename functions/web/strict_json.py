@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from functions.web.errors import WebError, bad_request
+from functions.web.errors import WebError, bad_request, shown
 
 MAX_DEPTH = 64
 REMEDY = "Send one JSON object as UTF-8."
@@ -54,9 +54,9 @@ def _check(value: Any) -> None:
 
 def _check_text(text: str, path: str) -> None:
     if "\0" in text:
-        raise _invalid(f"{path or 'The body'} contains a NUL character, which cannot be stored.", path)
+        raise _invalid(f"{shown(path) or 'The body'} contains a NUL character, which cannot be stored.", path)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _invalid(f"{path or 'The body'} contains half of a surrogate pair, which is no character.", path)
+        raise _invalid(f"{shown(path) or 'The body'} contains half of a surrogate pair, which is no character.", path)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _invalid(f"The key {repeated!r:.100} appears twice in one object.", repeated[:100])
+        raise _invalid(f"The key {repeated!r:.100} appears twice in one object.", repeated)
     return members
 
 
@@ -86,7 +86,7 @@ def _int(text: str) -> int:
 
 
 def _invalid(message: str, field: str = "") -> WebError:
-    return bad_request("invalid_json", message, REMEDY, field or None)
+    return bad_request("invalid_json", message, REMEDY, shown(field) or None)
 
 
 def _too_deep(path: str) -> WebError:
@@ -94,5 +94,5 @@ def _too_deep(path: str) -> WebError:
         "invalid_json",
         f"The body is nested deeper than {MAX_DEPTH} levels.",
         "Send a flatter object.",
-        path[:100] or None,
+        shown(path) or None,
     )

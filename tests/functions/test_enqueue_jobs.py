@@ -8,7 +8,8 @@ import httpx
 import jwt
 import pytest
 
-from tests.functions.conftest import Project, User
+from filaviva.models import Job
+from tests.functions.conftest import Logs, Project, User
 
 
 @pytest.fixture
@@ -91,9 +92,9 @@ BAD: list[tuple[dict[str, Any], int, str, str]] = [
     ({"kind": "task", "group_key": ""}, 400, "invalid_field", "group_key"),
     ({"kind": "task", "idempotency_key": "k" * 257}, 400, "invalid_field", "idempotency_key"),
     ({"kind": "nobody_knows"}, 400, "unknown_kind", "nobody_knows"),
-    ({"kind": "task", "queue": "publication_queue"}, 403, "service_only", "Job 0"),
-    ({"kind": "internal_task"}, 403, "service_only", "Job 0"),
-    ({"kind": "task", "instance_id": "i"}, 403, "service_only", "Job 0"),
+    ({"kind": "task", "queue": "publication_queue"}, 403, "service_only", "The job may"),
+    ({"kind": "internal_task"}, 403, "service_only", "The job may"),
+    ({"kind": "task", "instance_id": "i"}, 403, "service_only", "The job may"),
     ({"kind": "task", "user_id": str(uuid4())}, 403, "foreign_user", "another user"),
     ({"jobs": []}, 400, "invalid_field", "jobs"),
     ({"jobs": [{"kind": "task"}, {"kind": ""}]}, 400, "unknown_kind", "Job 1"),
@@ -111,6 +112,31 @@ async def test_bad_input_names_its_place_and_nothing_is_enqueued(
         error = await refused(api, user, body, status)
         assert (error["code"], named in error["message"]) == (code, True), (body, error)
     assert project.jobs() == []
+
+
+BLAMED: list[tuple[dict[str, Any], str | None]] = [
+    ({"kind": "task", "group_key": ""}, "group_key"),
+    ({"kind": "nobody_knows"}, "kind"),
+    ({"kind": "task", "user_id": str(uuid4())}, "user_id"),
+    ({"kind": "internal_task"}, None),
+    ({"jobs": [{"kind": "task"}, {"kind": "task", "group_key": ""}]}, "jobs.1.group_key"),
+    ({"jobs": [{"kind": "task"}, {"kind": "nobody_knows"}]}, "jobs.1.kind"),
+]
+
+
+async def test_what_the_engine_refuses_names_the_field_of_the_request(api: httpx.AsyncClient, user: User) -> None:
+    for body, field in BLAMED:
+        answer = (await post(api, user, body)).json()["error"]
+        assert answer["details"] == (field and {"field": field}), (body, answer)
+        assert ("ob 0" in answer["message"], "ob 1" in answer["message"]) == (False, "jobs" in body), answer
+
+
+async def test_a_long_text_is_not_repeated_whole(api: httpx.AsyncClient, user: User, logs: Logs) -> None:
+    for body in ({"kind": "x" * 100_000}, {"kind": "task", "company_id": "'\"" + "x" * 100_000}):
+        answer = await post(api, user, body)
+        assert answer.status_code == 400 and "xxx…" in answer.text
+        assert len(answer.text) < 1000
+    assert logs.find("the database refused") and len(logs.stream.getvalue()) < 3000
 
 
 async def test_a_key_given_twice_is_refused(api: httpx.AsyncClient, user: User) -> None:
@@ -176,6 +202,8 @@ async def test_a_job_can_be_read_by_its_owner_alone(api: httpx.AsyncClient, proj
     assert answer.status_code == 200
     job = answer.json()
     assert (job["id"], job["status"], job["payload"], job["version"]) == (job_id, "pending", {"n": 1}, 1)
+
+    assert set(job) <= set(Job.model_fields)
 
     stranger = await api.get(f"/api/jobs/{job_id}", headers=project.sign_up().headers)
     assert (stranger.status_code, stranger.json()["error"]["code"]) == (404, "unknown_job")

@@ -98,3 +98,9 @@ def test_comments_duets_and_stitches_are_allowed_unless_the_user_says_otherwise(
     assert settings.allow_comments
     assert settings.allow_duet
     assert settings.allow_stitch
+
+
+def test_the_name_of_an_unknown_setting_is_not_repeated_whole() -> None:
+    (problem,) = validate(INSTAGRAM_FEED, [file()], "", {"k" * 100_000: 1})
+    assert problem.code == "setting_unknown"
+    assert len(problem.field) < 300 and len(problem.message) < 500

@@ -25,7 +25,7 @@ def test_four_variables_are_enough() -> None:
     assert (settings.drain_concurrency, settings.drain_budget_seconds, settings.drain_linger_seconds) == (10, 50, 2.5)
 
 
-@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_ANON_KEY", "SITE_URL"])
+@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_ANON_KEY"])
 def test_the_names_of_the_design_documents_are_read_too(name: str) -> None:
     value = "https://example.test" if name.endswith("URL") else "another-key"
     environment = {key: text for key, text in ENVIRONMENT.items() if key != name}

@@ -98,6 +98,7 @@ HOSTILE = {
     "a repeated key": b'{"a": 1, "a": 2}',
     "a repeated key further down": b'{"b": [{"a": 1, "a": 2}]}',
     "a repeated key in another spelling": b'{"a": 1, "\\u0061": 2}',
+    "a repeated key that is half a surrogate pair": b'{"\\ud800": 1, "\\ud800": 2}',
     "half a surrogate pair": b'{"a": "\\ud800"}',
     "half a surrogate pair in a key": b'{"\\udfff": 1}',
     "NUL in a value": b'{"a": "x\\u0000y"}',
@@ -141,6 +142,21 @@ async def test_many_keys_are_no_trouble(client: httpx.AsyncClient) -> None:
 async def test_the_place_of_a_bad_character_is_named(client: httpx.AsyncClient) -> None:
     error = await refused(client, 400, content=b'{"jobs": [{"payload": {"text": "\\u0000"}}]}')
     assert error["details"] == {"field": "jobs.0.payload.text"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"%s": "\\u0000"}',
+        b'{"%s": 1, "%s": 2}',
+        b'{"name": "x", "%s": 1}',
+    ],
+)
+async def test_a_long_key_is_not_repeated_whole(client: httpx.AsyncClient, logs: Logs, body: bytes) -> None:
+    answer = await client.post("/greet", content=body.replace(b"%s", b"k" * 100_000), headers=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["details"]["field"] == "k" * 200 + "…"
+    assert len(answer.text) < 2000 and len(logs.stream.getvalue()) < 2000
 
 
 @pytest.mark.parametrize(

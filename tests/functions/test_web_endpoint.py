@@ -34,10 +34,16 @@ async def broken(call: Call) -> Response:
     raise RuntimeError(f"Authorization: Bearer canary-token for {call.request_id}")
 
 
+@endpoint("GET")
+async def unencodable(call: Call) -> Response:
+    call.log.info("half", text="\ud800")
+    raise bad_request("c", "half a pair: \ud800", "h")
+
+
 @pytest.fixture
 async def client(logs: Logs) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(make_settings(), logs.logger)
-    app.router.routes += [Route("/hello", hello), Route("/broken", broken)]
+    app.router.routes += [Route("/hello", hello), Route("/broken", broken), Route("/unencodable", unencodable)]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
     await app.state.services.close()
@@ -74,6 +80,18 @@ async def test_a_fault_of_ours_shows_nothing_and_is_logged(client: httpx.AsyncCl
     assert "canary" not in logs.stream.getvalue()
 
 
+async def test_an_answer_that_cannot_be_written_is_a_fault_in_our_shape(client: httpx.AsyncClient, logs: Logs) -> None:
+    answer = await client.get("/unencodable")
+    assert (answer.status_code, error_of(answer)["code"]) == (500, "internal_error")
+    assert answer.headers["X-Request-Id"]
+    assert [line["event"] for line in logs.lines] == ["half", "request failed", "request"]
+
+
+async def test_a_long_path_is_cut_in_the_log(client: httpx.AsyncClient, logs: Logs) -> None:
+    await client.get("/api/jobs/" + "x" * 5000)
+    assert len(logs.find("request")[0]["path"]) == 201
+
+
 @pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/api/jobs/", "/api/health/x"])
 async def test_an_unknown_path_is_a_404_in_our_shape(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path)
@@ -97,6 +115,11 @@ async def test_a_wrong_method_is_a_405_that_names_the_right_one(
     assert (answer.status_code, error_of(answer)["code"]) == (405, "method_not_allowed")
     assert allowed in answer.headers["Allow"].split(", ")
     assert allowed in error_of(answer)["hint"]
+
+
+async def test_a_look_at_the_drain_drains_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.head("/api/queue/process", headers={"Authorization": f"Bearer {CRON_SECRET}"})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
 
 
 async def test_a_function_alone_refuses_a_wrong_method_itself(logs: Logs) -> None:

@@ -92,3 +92,20 @@ def test_the_servers_application_is_made_when_it_is_first_used() -> None:
     ):
         answer = ask("GET", f"http://127.0.0.1:{port}/api/nothing")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_the_key_in_a_websockets_address_is_not_logged() -> None:
+    port = free_port()
+    with running([sys.executable, "-m", "functions", "--port", str(port)], ENVIRONMENT) as process:
+        ask("GET", f"http://127.0.0.1:{port}/api/nothing")
+        headers = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        address = f"http://127.0.0.1:{port}/socket?apikey=canary"
+        assert httpx.get(address, headers=headers, trust_env=False).status_code == 404
+        process.terminate()
+        output, _ = process.communicate(timeout=20)
+    assert "Uvicorn running" in output and "canary" not in output
