@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,6 @@ class Database:
             min_size=1,
             max_size=4,
             open=False,
-            timeout=8,  # a client waits 10 s for the answer to a join
             # literals are bound here, so that several statements can travel in one round trip
             kwargs={"autocommit": True, "prepare_threshold": None, "cursor_factory": psycopg.AsyncClientCursor},
         )
@@ -126,43 +125,23 @@ class Database:
 
     async def rows_as(self, questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
         """The rows of each question, asked in one transaction that is rolled back, in one round trip."""
-        answers = await self.rolled_back([statement for question in questions for statement in _asked(question)])
-        return answers[1::2]
-
-    async def rolled_back(self, statements: Sequence[sql.Composed]) -> list[list[tuple[Any, ...]]]:
-        """The rows each statement gives, in one transaction that is rolled back, in one round trip."""
-        text = sql.SQL("begin; {}; rollback").format(sql.SQL("; ").join(statements))
+        text = sql.SQL("begin; {}; rollback").format(sql.SQL("; ").join(map(_asked, questions)))
         async with self._pool.connection() as connection, connection.cursor() as cursor:
             try:
                 await cursor.execute(text)
-                return [await _next_rows(cursor) for _ in statements]
+                return [await _rows_after(cursor, 2) for _ in questions]  # one result for the role, one for the rows
             except psycopg.Error:
                 await connection.rollback()
                 raise
 
-    async def run(self, statement: sql.Composed) -> None:
-        """Execute a statement that gives no rows."""
-        async with self._pool.connection() as connection:
-            try:
-                await connection.execute(statement)
-            except psycopg.Error:
-                await connection.rollback()  # it may have begun a transaction
-                raise
 
-
-def settings(values: Mapping[str, str]) -> sql.Composed:
-    """A statement that sets these for the rest of the transaction, in this order."""
-    each = (
-        sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
-        for name, value in values.items()
+def _asked(question: Question) -> sql.Composable:
+    return sql.SQL("select set_config('role', {}, true), set_config('request.jwt.claims', {}, true); {}").format(
+        sql.Literal(question.role), sql.Literal(question.claims), question.query
     )
-    return sql.SQL("select {}").format(sql.SQL(", ").join(each))
 
 
-def _asked(question: Question) -> tuple[sql.Composed, sql.Composed]:
-    return settings({"role": question.role, "request.jwt.claims": question.claims}), question.query
-
-
-async def _next_rows(cursor: psycopg.AsyncCursor[Any]) -> list[tuple[Any, ...]]:
-    cursor.nextset()
-    return [] if cursor.description is None else await cursor.fetchall()
+async def _rows_after(cursor: psycopg.AsyncCursor[Any], results: int) -> list[tuple[Any, ...]]:
+    for _ in range(results):
+        cursor.nextset()
+    return await cursor.fetchall()

@@ -6,7 +6,6 @@ millisecond or so of its commit, and no part of the log is decoded twice.
 """
 
 import asyncio
-import contextlib
 import secrets
 import struct
 import time
@@ -16,7 +15,7 @@ from typing import Self
 import psycopg
 from psycopg import pq, sql
 
-from devstack.realtime.database import Connection, session_conninfo
+from devstack.realtime.database import session_conninfo
 
 _DATA = ord("w")
 _DATA_HEADER = 25
@@ -43,7 +42,9 @@ class WalStream:
         Raises:
             psycopg.Error: the database cannot be reached, or gives no slot.
         """
-        self._connection = await self._connect()
+        self._connection = await psycopg.AsyncConnection.connect(
+            session_conninfo(self._dsn), autocommit=True, replication="database"
+        )
         self._pgconn = self._connection.pgconn
         try:
             await self._start()
@@ -86,21 +87,9 @@ class WalStream:
         self._pgconn.put_copy_data(struct.pack(">cQQQqB", b"r", position, position, position, now, 0))
         self._pgconn.flush()
 
-    async def _connect(self) -> Connection:
-        connecting = asyncio.ensure_future(
-            psycopg.AsyncConnection.connect(session_conninfo(self._dsn), autocommit=True, replication="database")
-        )
-        try:
-            return await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            # half a log-in would hold up whoever drops the database, until the server gives it up after a minute
-            with contextlib.suppress(psycopg.Error):
-                await (await connecting).close()
-            raise
-
     async def _start(self) -> None:
         # this grammar knows its words in upper case only
-        slot = f"{self._publication}_{secrets.token_hex(8)}"
+        slot = f"devstack_realtime_{secrets.token_hex(8)}"
         name = sql.Identifier(slot)
         await self._connection.execute(
             sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'nothing')").format(name)

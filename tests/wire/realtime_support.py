@@ -18,7 +18,6 @@ from starlette.routing import Mount
 
 from devstack.cluster import Cluster
 from devstack.realtime.app import Realtime
-from devstack.realtime.limits import Limits
 from devstack.realtime.settings import RealtimeSettings
 from tests.conftest import BARE, Database
 
@@ -62,9 +61,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(database: Database, limits: Limits | None = None) -> AsyncIterator[Server]:
-    """Run a gateway on a free port over `database`, with few limits unless told otherwise."""
-    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), SECRET, limits=limits or Limits()))
+async def serve(database: Database) -> AsyncIterator[Server]:
+    """Run a gateway on a free port over `database`."""
+    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), SECRET))
     app = Starlette(routes=[Mount("/realtime/v1", realtime)])
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))

@@ -104,16 +104,23 @@ async def test_what_cannot_be_read_is_dropped_and_the_socket_stays(server: Serve
         assert (await client.receive())["ref"] == ref
 
 
-async def test_a_binary_frame_of_the_first_version_is_dropped(server: Server) -> None:
+async def test_a_binary_frame_closes_the_socket_and_says_why(server: Server) -> None:
     async with RawClient.open(server) as client:
         await client.connection.send(b"\x03\x01\x01\x0d\x02\x00\x0167realtime:roomev{}")
-        ref = await client.send("heartbeat", {}, "phoenix")
-        assert (await client.receive())["ref"] == ref
+        with pytest.raises(websockets.ConnectionClosedError) as caught:
+            await client.receive()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1003
+    assert "binary frames are not supported" in caught.value.rcvd.reason
 
 
 async def test_the_paths_beside_the_socket(server: Server) -> None:
     async with httpx.AsyncClient(base_url=f"{server.url}/realtime/v1") as client:
         ping = await client.get("/api/ping")
+        batch = await client.post("/api/broadcast", json={"messages": []})
+        single = await client.post("/api/broadcast/room/events/e", json={})
         nothing = await client.get("/elsewhere")
     assert (ping.status_code, ping.json()) == (200, {"message": "Success"})
+    assert batch.status_code == single.status_code == 501
+    assert "HTTP broadcast is not supported" in batch.json()["error"]
     assert nothing.status_code == 404

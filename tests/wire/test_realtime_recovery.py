@@ -30,12 +30,11 @@ async def server(bare_database: Database) -> AsyncIterator[Server]:
         yield running
 
 
-OF_CHANGES = "pg_replication_slots where database = current_database() and slot_name not like '%messages%'"
-NO_SLOT = f"not exists (select from {OF_CHANGES})"
-ONE_SLOT = f"(select count(*) from {OF_CHANGES}) = 1"
+NO_SLOT = "not exists (select from pg_replication_slots where database = current_database())"
+ONE_SLOT = "(select count(*) from pg_replication_slots where database = current_database()) = 1"
 
 
-async def test_without_subscribers_there_is_no_slot_for_changes(server: Server) -> None:
+async def test_without_subscribers_there_is_no_slot(server: Server) -> None:
     with writer(server.database) as database:
         async with RawClient.open(server) as client:
             await client.join()
