@@ -103,7 +103,8 @@ class EngineMachine(RuleBasedStateMachine):
     def empty(self) -> None:
         connection = self.engine.connection
         connection.execute("delete from public.jobs")
-        connection.execute("delete from filaviva.job_groups")
+        for table in ("due_jobs", "parked_keys", "expiries", "job_groups"):
+            connection.execute(f"delete from filaviva.{table}")
         connection.execute("delete from filaviva.clock_shift")
         connection.execute("select pgmq.purge_queue('work')")
         self.jobs: dict[str, Model] = {}

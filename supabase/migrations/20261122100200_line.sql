@@ -1,0 +1,161 @@
+-- The line: jobs that are due and wait in the table stand here, one narrow row each. Taking a job
+-- from the line changes no index of jobs, which halves the cost of a claim; and its place in the
+-- line is where owners are treated fairly.
+--
+-- fair_tag is a job's turn among those of its queue and priority. Turns are handed out so that no
+-- owner waits behind another's backlog: a new job gets one more than its owner's last turn in the
+-- line, or than the line's front when the owner has none there. A job that comes back, from a
+-- backoff or a limit, takes the turn that it had, or the next one when the line has not come so far.
+-- Equal turns go by order of enqueue. Nobody can be overtaken for ever: a turn is handed out only
+-- while the front is below it.
+
+create table filaviva.due_jobs (
+  queue text not null,
+  priority smallint not null,
+  turn bigint not null,
+  seq bigint not null,
+  job_id uuid not null,
+  owner uuid not null
+);
+create unique index due_jobs_in_order on filaviva.due_jobs (queue, priority desc, turn, seq);
+create index due_jobs_by_owner on filaviva.due_jobs (queue, owner, priority, turn);
+comment on table filaviva.due_jobs is 'The line of a queue: jobs that may run now, by priority, turn and order of enqueue.';
+comment on column filaviva.due_jobs.owner is 'The job''s user; all zeros for jobs of nobody.';
+alter table filaviva.due_jobs enable row level security;
+alter table filaviva.due_jobs set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+drop index public.jobs_due;
+drop index public.jobs_behind;
+create index jobs_behind on public.jobs (queue, blocked_by, priority desc, seq) where blocked_by is not null;
+
+alter table public.jobs
+  add column expires_at timestamptz,
+  drop constraint a_job_waits_in_one_place,
+  drop constraint a_waiting_job_has_its_place,
+  add constraint a_job_waits_in_one_place
+    check (num_nonnulls(next_run_at, blocked_by) <= case when msg_id is null and finished_at is null then 1 else 0 end),
+  add constraint a_waiting_job_has_its_place
+    check (finished_at is not null or msg_id is not null or num_nonnulls(next_run_at, blocked_by, fair_tag) > 0);
+comment on column public.jobs.fair_tag is 'Its turn among the due jobs of its queue and priority. A job that waits for no time and behind nobody, without a message, stands in the line.';
+comment on column public.jobs.blocked_by is 'Set while the job waits behind another, group:<key>, or for a limit, limit:<limiter>:<key>.';
+comment on column public.jobs.expires_at is 'No attempt starts after this time, and no point of no return is passed: a job that still waits then is cancelled.';
+
+insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)
+select j.queue, j.priority, j.fair_tag, j.seq, j.id, coalesce(j.user_id, '00000000-0000-0000-0000-000000000000')
+from public.jobs j
+where j.finished_at is null and j.msg_id is null and j.next_run_at is null and j.blocked_by is null;
+
+alter table public.queues alter column window_size set default 200;
+update public.queues set window_size = 200 where window_size = 1000;
+
+-- Messages --------------------------------------------------------------------------------------
+
+drop function filaviva.deliveries(text);
+create function filaviva.deliveries(p_queue text, p_which text default 'all')
+returns table (msg_id bigint, job_id uuid, hidden boolean, enqueued_at timestamptz)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query execute format(
+    'select m.msg_id, filaviva.job_id_of(m.message), m.vt > clock_timestamp(), m.enqueued_at from pgmq.%I m%s',
+    'q_' || p_queue, case when p_which = 'ready' then ' where m.vt <= clock_timestamp()' end
+  );
+end
+$$;
+comment on function filaviva.deliveries(text, text) is
+  'The messages of a queue: ready ones in the window and hidden ones in flight, or the ready ones alone. Both are bounded, so reading them is cheap. The only statement that reads a pgmq table.';
+
+-- Turns -----------------------------------------------------------------------------------------
+
+create function filaviva.front(p_queue text, p_priority int) returns bigint
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_turn bigint := (
+    select d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = p_priority order by d.turn, d.seq limit 1
+  );
+begin
+  if v_turn is null and p_priority = 0 then
+    v_turn := (
+      select j.fair_tag from (select m.job_id from filaviva.deliveries(p_queue, 'ready') m order by m.msg_id limit 1) h join public.jobs j on j.id = h.job_id
+    );
+  end if;
+  return coalesce(v_turn, 0);
+end
+$$;
+comment on function filaviva.front(text, int) is 'The turn at the front of the line: of the next due job of a priority, or of the next message of the window.';
+
+create function filaviva.turn_bases(p_queue text, p_priorities int[], p_owners uuid[])
+returns table (priority int, owner uuid, front bigint, base bigint)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+  with fronts as materialized (
+    select p.priority, filaviva.front(p_queue, p.priority) as front from (select distinct u.priority from unnest(p_priorities) as u(priority)) p
+  ), in_window as materialized (
+    select j.user_id, max(j.fair_tag) as turn
+    from filaviva.deliveries(p_queue, 'ready') d join public.jobs j on j.id = d.job_id
+    group by j.user_id
+  )
+  select k.priority, k.owner, f.front, greatest(f.front, w.turn, (
+      select max(d.turn) from filaviva.due_jobs d
+      where d.queue = p_queue and d.priority = k.priority and d.owner = coalesce(k.owner, '00000000-0000-0000-0000-000000000000')
+    ))
+  from unnest(p_priorities, p_owners) as k(priority, owner)
+  join fronts f on f.priority = k.priority
+  left join in_window w on k.priority = 0 and w.user_id is not distinct from k.owner;
+end
+$$;
+comment on function filaviva.turn_bases(text, int[], uuid[]) is
+  'For priorities and owners of a queue: the front of the line, and the turn after which an owner''s next job comes, its last one in the line or the window.';
+
+create function filaviva.line_up(p_queue text, p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  if p_job_ids = '{}' then
+    return;
+  end if;
+  with coming as (
+    select j.id, j.priority, j.user_id, j.fair_tag, row_number() over (partition by j.priority, j.user_id, j.fair_tag is null order by j.seq) as place
+    from public.jobs j where j.id = any (p_job_ids)
+  ), owners as (
+    select array_agg(o.priority::int) as priorities, array_agg(o.user_id) as ids from (select distinct c.priority, c.user_id from coming c) o
+  ), turns as (
+    select c.id, case when c.fair_tag is null then b.base + c.place else least(c.fair_tag, b.front + 1) end as turn
+    from coming c, owners o, filaviva.turn_bases(p_queue, o.priorities, o.ids) b
+    where b.priority = c.priority and b.owner is not distinct from c.user_id
+  ), placed as (
+    update public.jobs j set
+      fair_tag = t.turn, next_run_at = null, blocked_by = null, msg_id = null,
+      waiting_reason = case when j.next_run_at is not null and j.waiting_reason <> 'scheduled' then j.waiting_reason end,
+      version = j.version + 1, updated_at = filaviva.now()
+    from turns t where j.id = t.id and j.id = any (p_job_ids)
+    returning j.queue, j.priority, j.fair_tag, j.seq, j.id, j.user_id
+  )
+  insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)
+  select p.queue, p.priority, p.fair_tag, p.seq, p.id, coalesce(p.user_id, '00000000-0000-0000-0000-000000000000') from placed p;
+end
+$$;
+comment on function filaviva.line_up(text, uuid[]) is 'Puts locked jobs of a queue that wait for nothing any more into the line, each at its turn.';
+
+create function filaviva.leave_line(p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  delete from filaviva.due_jobs d using public.jobs j
+  where j.id = any (p_job_ids) and j.fair_tag is not null
+    and d.queue = j.queue and d.priority = j.priority and d.turn = j.fair_tag and d.seq = j.seq;
+end
+$$;
+comment on function filaviva.leave_line(uuid[]) is 'Takes locked jobs out of the line, as far as they stand in it.';
+
+-- Access ----------------------------------------------------------------------------------------
+
+revoke execute on all functions in schema filaviva from public;

@@ -1,0 +1,352 @@
+-- Rate limits: at most so many hits of one key in any window of time, over all workers and queues.
+-- A claim of a job is a hit of every limit that its queue names: all of them are taken together or
+-- none is. A refused job spends no attempt; it is parked under the key that refused it, out of the
+-- line, and the key wakes as many as it allows again when the time has come.
+--
+-- What counts is when the other side is called, which may be up to two seconds after the claim (a
+-- worker hands back what it could not start by then). So a hit counts for its window and those two
+-- seconds: whatever each call's delay, no window at the provider holds more than max_hits.
+
+create table public.rate_limiters (
+  name text primary key constraint limiter_name_is_simple check (name ~ '^[a-z][a-z0-9_]{0,46}$'),
+  max_hits int not null constraint max_hits_is_positive check (max_hits > 0),
+  window_seconds int not null constraint window_is_between_a_second_and_a_day check (window_seconds between 1 and 86400),
+  updated_at timestamptz not null default now(),
+  version bigint not null default 1
+);
+comment on table public.rate_limiters is 'Limits by name: at most max_hits in any window_seconds for one key. Changed by set_rate_limiter() while everything runs.';
+
+create table public.queue_limits (
+  queue text not null references public.queues (name),
+  limiter text not null references public.rate_limiters (name),
+  key text not null constraint key_is_a_path
+    check (key in ('queue', 'kind', 'user_id', 'company_id', 'instance_id', 'group_key') or key ~ '^(payload|metadata)([.][A-Za-z0-9_-]+)+$'),
+  primary key (queue, limiter, key)
+);
+create index queue_limits_by_limiter on public.queue_limits (limiter);
+comment on table public.queue_limits is 'Which limits the jobs of a queue are under, and where in a job the key stands. A job without the key is not under the limit.';
+
+create table filaviva.rate_limit_hits (
+  limiter text not null,
+  key text not null,
+  at timestamptz not null,
+  job_id uuid
+);
+create index rate_limit_hits_by_key on filaviva.rate_limit_hits (limiter, key, at);
+create index rate_limit_hits_by_age on filaviva.rate_limit_hits (limiter, at);
+comment on table filaviva.rate_limit_hits is 'One row a hit; kept while it counts.';
+
+create table filaviva.parked_keys (
+  queue text not null,
+  limiter text not null,
+  key text not null,
+  next_at timestamptz not null,
+  primary key (queue, limiter, key)
+);
+create index parked_keys_by_time on filaviva.parked_keys (queue, next_at);
+comment on table filaviva.parked_keys is 'Keys under which jobs of a queue are parked, and when the next of them may go.';
+
+alter table filaviva.rate_limit_hits enable row level security;
+alter table filaviva.parked_keys enable row level security;
+
+create function filaviva.start_slack() returns interval
+language sql immutable
+set search_path = ''
+as $$ select interval '2 seconds' $$;
+comment on function filaviva.start_slack() is 'How long after its claim a job under a limit may still be started; a hit counts that much longer than its window.';
+
+-- Counting --------------------------------------------------------------------------------------
+
+create function filaviva.limit_key(p_job public.jobs, p_path text) returns text
+language sql immutable
+set search_path = ''
+as $$
+  select case p_path
+    when 'queue' then p_job.queue when 'kind' then p_job.kind when 'user_id' then p_job.user_id::text
+    when 'company_id' then p_job.company_id::text when 'instance_id' then p_job.instance_id when 'group_key' then p_job.group_key
+    else case split_part(p_path, '.', 1) when 'payload' then p_job.payload else p_job.metadata end
+      #>> (string_to_array(p_path, '.'))[2:]
+  end
+$$;
+comment on function filaviva.limit_key(public.jobs, text) is 'What a job counts as under a limit; null when the limit does not concern it.';
+
+create function filaviva.allowance(p_limiter public.rate_limiters, p_key text, p_now timestamptz, out remaining int, out next_at timestamptz)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_counts_for constant interval := make_interval(secs => p_limiter.window_seconds) + filaviva.start_slack();
+  v_hits timestamptz[] := array(
+    select h.at from filaviva.rate_limit_hits h
+    where h.limiter = p_limiter.name and h.key = p_key and h.at > p_now - v_counts_for
+    order by h.at desc limit p_limiter.max_hits
+  );
+begin
+  remaining := p_limiter.max_hits - cardinality(v_hits);
+  -- The oldest hit that counts makes room for the next one when it stops counting.
+  next_at := v_hits[cardinality(v_hits)] + v_counts_for;
+end
+$$;
+comment on function filaviva.allowance(public.rate_limiters, text, timestamptz) is
+  'How many hits a key has left now, and when it has one more: null while none counts.';
+
+-- Admission -------------------------------------------------------------------------------------
+
+create type filaviva.admission as (admitted uuid[], refused uuid[], limiters text[], keys text[], skipped uuid[]);
+comment on type filaviva.admission is
+  'Which of some jobs may run under their limits; for a refused one the limit and key that refuse it; skipped ones have a key that another claim is counting.';
+
+create function filaviva.admit(p_queue text, p_job_ids uuid[], p_now timestamptz) returns filaviva.admission
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_answer filaviva.admission := row('{}', '{}', '{}', '{}', '{}');
+  v_left jsonb := '{}';      -- limiter:key → hits left; null when another claim counts that key
+  v_hit record; v_job record; v_names text[]; v_limiters text[]; v_keys text[]; v_at int; v_mine boolean;
+begin
+  for v_hit in
+    select distinct l.name, filaviva.limit_key(j, q.key) as key, l as limiter
+    from public.queue_limits q join public.rate_limiters l on l.name = q.limiter, public.jobs j
+    where q.queue = p_queue and j.id = any (p_job_ids) and filaviva.limit_key(j, q.key) is not null
+    order by 1, 2
+  loop
+    v_mine := pg_try_advisory_xact_lock(hashtext('filaviva.limit'), hashtext(v_hit.name || ':' || v_hit.key));
+    -- A statement of its own: what it counts must have been committed before the lock was had.
+    v_left := v_left || jsonb_build_object(v_hit.name || ':' || v_hit.key,
+      case when v_mine then (filaviva.allowance(v_hit.limiter, v_hit.key, p_now)).remaining end);
+  end loop;
+
+  for v_job in
+    select i.id, l.names, l.limiters, l.keys
+    from unnest(p_job_ids) with ordinality as i(id, ord)
+    join public.jobs j on j.id = i.id,
+    lateral (
+      select array_agg(k.limiter || ':' || k.key) as names, array_agg(k.limiter) as limiters, array_agg(k.key) as keys
+      from (select q.limiter, filaviva.limit_key(j, q.key) as key from public.queue_limits q where q.queue = p_queue) k
+      where k.key is not null
+    ) l
+    where j.id = any (p_job_ids)
+    order by i.ord
+  loop
+    v_names := coalesce(v_job.names, '{}'); v_limiters := v_job.limiters; v_keys := v_job.keys;
+    if exists (select from unnest(v_names) n where v_left -> n = 'null') then
+      v_answer.skipped := v_answer.skipped || v_job.id;
+      continue;
+    end if;
+    v_at := null;
+    for v_i in 1 .. cardinality(v_names) loop
+      if (v_left ->> v_names[v_i])::int <= 0 then v_at := v_i; end if;
+    end loop;
+    if v_at is null then
+      v_answer.admitted := v_answer.admitted || v_job.id;
+      for v_i in 1 .. cardinality(v_names) loop
+        v_left := jsonb_set(v_left, array[v_names[v_i]], to_jsonb((v_left ->> v_names[v_i])::int - 1));
+        insert into filaviva.rate_limit_hits (limiter, key, at, job_id) values (v_limiters[v_i], v_keys[v_i], p_now, v_job.id);
+      end loop;
+    else
+      v_answer.refused := v_answer.refused || v_job.id;
+      v_answer.limiters := v_answer.limiters || v_limiters[v_at];
+      v_answer.keys := v_answer.keys || v_keys[v_at];
+    end if;
+  end loop;
+  return v_answer;
+end
+$$;
+comment on function filaviva.admit(text, uuid[], timestamptz) is
+  'Takes the hits of locked jobs, in their order, as far as every limit of each allows. Never waits: a key that another claim counts is left alone.';
+
+create function filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamptz) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  update public.jobs j set
+    blocked_by = 'limit:' || r.limiter || ':' || r.key, waiting_reason = 'limit:' || r.limiter, version = j.version + 1, updated_at = p_now
+  from unnest(p_job_ids, p_limiters, p_keys) as r(id, limiter, key)
+  where j.id = r.id and j.id = any (p_job_ids);
+  insert into filaviva.parked_keys (queue, limiter, key, next_at)
+  select p_queue, r.limiter, r.key, coalesce((filaviva.allowance(l, r.key, p_now)).next_at, p_now)
+  from (select distinct limiter, key from unnest(p_limiters, p_keys) as k(limiter, key)) r join public.rate_limiters l on l.name = r.limiter
+  order by 2, 3
+  on conflict (queue, limiter, key) do nothing;
+end
+$$;
+comment on function filaviva.park(text, uuid[], text[], text[], timestamptz) is 'Parks locked jobs, taken from the line, under the keys that refused them.';
+
+create function filaviva.give_back_hits(p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  delete from filaviva.rate_limit_hits h
+  using public.jobs j, public.queue_limits q
+  where j.id = any (p_job_ids) and q.queue = j.queue
+    and h.limiter = q.limiter and h.key = filaviva.limit_key(j, q.key) and h.at = j.started_at and h.job_id = j.id;
+end
+$$;
+comment on function filaviva.give_back_hits(uuid[]) is 'Forgets the hits of claims that started nothing.';
+
+-- Operators -------------------------------------------------------------------------------------
+
+create function filaviva.set_rate_limiter(p_name text, p_max_hits int, p_window_seconds int) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform filaviva.require_operator();
+  if coalesce(p_name, '') !~ '^[a-z][a-z0-9_]{0,46}$' or coalesce(p_max_hits, 0) < 1 or coalesce(p_window_seconds, 0) not between 1 and 86400 then
+    perform filaviva.fail(400, 'invalid_field',
+      'p_name must be lower case letters, digits and _; p_max_hits at least 1; p_window_seconds from 1 to 86,400.', 'Correct the field and send the call again.');
+  end if;
+  insert into public.rate_limiters (name, max_hits, window_seconds) values (p_name, p_max_hits, p_window_seconds)
+  on conflict (name) do update set max_hits = excluded.max_hits, window_seconds = excluded.window_seconds,
+    updated_at = filaviva.now(), version = rate_limiters.version + 1;
+  perform filaviva.wake_parked(p_name);
+end
+$$;
+comment on function filaviva.set_rate_limiter(text, int, int) is 'Makes a limit or changes one that exists; what waits for it looks again at once.';
+
+create function filaviva.limit_queue(p_queue text, p_limiter text, p_key text) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform filaviva.require_operator();
+  perform filaviva.require_queue(p_queue);
+  if not exists (select from public.rate_limiters l where l.name = p_limiter) then
+    perform filaviva.fail(404, 'unknown_limiter', format('There is no rate limiter %L.', p_limiter), 'Make it with set_rate_limiter(), or correct its name.');
+  end if;
+  if p_key is null then
+    delete from public.queue_limits q where q.queue = p_queue and q.limiter = p_limiter;
+  else
+    begin
+      insert into public.queue_limits (queue, limiter, key) values (p_queue, p_limiter, p_key) on conflict do nothing;
+    exception when check_violation then
+      perform filaviva.fail(400, 'invalid_field', 'p_key must be queue, kind, user_id, company_id, instance_id, group_key, or a path such as payload.platform.',
+        'Say where in a job the key stands.');
+    end;
+  end if;
+  perform filaviva.wake_parked(p_limiter);
+end
+$$;
+comment on function filaviva.limit_queue(text, text, text) is 'Puts the jobs of a queue under a limit, counted by the key that p_key names in each job; a null key takes the queue out from under it.';
+
+create function filaviva.wake_parked(p_limiter text) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  update filaviva.parked_keys k set next_at = filaviva.now() where k.limiter = p_limiter;
+  perform filaviva.mark_for_kick(array(select distinct k.queue from filaviva.parked_keys k where k.limiter = p_limiter));
+end
+$$;
+
+-- Status ----------------------------------------------------------------------------------------
+
+create function filaviva.rate_limit_status(p_limiter text, p_key text) returns jsonb
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := filaviva.now();
+  v_limiter public.rate_limiters;
+  v_left record;
+begin
+  if not filaviva.is_operator() and p_key is distinct from filaviva.caller_id()::text
+    and not exists (select from public.jobs j where j.user_id = filaviva.caller_id() and j.instance_id = p_key)
+  then
+    perform filaviva.fail(403, 'not_your_key', 'The key is not yours.', 'Ask with your own user id, or an instance that one of your jobs names.');
+  end if;
+  select * into v_limiter from public.rate_limiters l where l.name = p_limiter;
+  if not found then
+    perform filaviva.fail(404, 'unknown_limiter', format('There is no rate limiter %L.', p_limiter), 'Make it with set_rate_limiter(), or correct its name.');
+  end if;
+  select * into v_left from filaviva.allowance(v_limiter, p_key, v_now);
+  return jsonb_build_object(
+    'allowed', v_left.remaining > 0, 'remaining', greatest(v_left.remaining, 0), 'limit', v_limiter.max_hits, 'window_seconds', v_limiter.window_seconds,
+    'retry_after', case when v_left.remaining > 0 then 0 else ceil(extract(epoch from v_left.next_at - v_now))::int end
+  );
+end
+$$;
+comment on function filaviva.rate_limit_status(text, text) is
+  'How a key stands under a limit: {allowed, remaining, limit, window_seconds, retry_after}, the last in seconds and 0 when allowed. For operators, and users about themselves.';
+
+-- The API's own limit ---------------------------------------------------------------------------
+
+insert into public.rate_limiters (name, max_hits, window_seconds) values ('api', 1000, 60);
+
+create function filaviva.count_api_call(p_user_id uuid) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := filaviva.now();
+  v_limiter public.rate_limiters;
+  v_left record;
+begin
+  select * into v_limiter from public.rate_limiters l where l.name = 'api';
+  if not found then
+    return;
+  end if;
+  select * into v_left from filaviva.allowance(v_limiter, p_user_id::text, v_now);
+  if v_left.remaining < v_limiter.max_hits / 5 then
+    -- Near the limit the calls of one user are counted one after the other, so that none slips by.
+    perform pg_advisory_xact_lock(hashtext('filaviva.api'), hashtext(p_user_id::text));
+    select * into v_left from filaviva.allowance(v_limiter, p_user_id::text, v_now);
+  end if;
+  if v_left.remaining <= 0 then
+    perform filaviva.fail(429, 'too_many_requests', format('More than %s calls in %s seconds.', v_limiter.max_hits, v_limiter.window_seconds),
+      format('Try again in %s seconds.', greatest(1, ceil(extract(epoch from v_left.next_at - v_now))::int)));
+  end if;
+  insert into filaviva.rate_limit_hits (limiter, key, at) values ('api', p_user_id::text, v_now);
+end
+$$;
+comment on function filaviva.count_api_call(uuid) is 'Counts an enqueue call of a user under the limit ''api'', in the call''s own transaction; PT429 above it.';
+
+create function filaviva.prune_hits(p_now timestamptz) returns int
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_pruned int;
+begin
+  delete from filaviva.rate_limit_hits h using public.rate_limiters l
+  where h.limiter = l.name and h.at < p_now - make_interval(secs => l.window_seconds) - filaviva.start_slack();
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end
+$$;
+comment on function filaviva.prune_hits(timestamptz) is 'Forgets hits that no longer count; answers how many.';
+
+create function public.set_rate_limiter(p_name text, p_max_hits int, p_window_seconds int) returns void
+language sql security invoker
+set search_path = ''
+as $$ select filaviva.set_rate_limiter(p_name, p_max_hits, p_window_seconds) $$;
+
+create function public.limit_queue(p_queue text, p_limiter text, p_key text) returns void
+language sql security invoker
+set search_path = ''
+as $$ select filaviva.limit_queue(p_queue, p_limiter, p_key) $$;
+
+create function public.rate_limit_status(p_limiter text, p_key text) returns jsonb
+language sql security invoker
+set search_path = ''
+as $$ select filaviva.rate_limit_status(p_limiter, p_key) $$;
+
+-- Access ----------------------------------------------------------------------------------------
+
+alter table public.rate_limiters enable row level security;
+alter table public.queue_limits enable row level security;
+create policy "users read rate limiters" on public.rate_limiters for select to authenticated using (true);
+create policy "operators read queue limits" on public.queue_limits for select to authenticated using ((select filaviva.is_operator()));
+revoke all on public.rate_limiters, public.queue_limits from anon, authenticated, service_role;  -- older projects grant by default
+grant select on public.rate_limiters, public.queue_limits to authenticated, service_role;
+
+revoke execute on all functions in schema filaviva from public;
+revoke execute on function public.set_rate_limiter(text, int, int), public.limit_queue(text, text, text), public.rate_limit_status(text, text)
+  from public, anon, authenticated, service_role;
+grant execute on function filaviva.set_rate_limiter(text, int, int), filaviva.limit_queue(text, text, text),
+  filaviva.rate_limit_status(text, text) to authenticated, service_role;
+grant execute on function public.set_rate_limiter(text, int, int), public.limit_queue(text, text, text),
+  public.rate_limit_status(text, text) to authenticated, service_role;

@@ -1,0 +1,417 @@
+-- Enqueue, second edition: checks in one pass, expiry, companies, fair turns, the API's own limit.
+-- A job that may run now joins the line; it goes straight into pgmq when nobody is overtaken by it:
+-- lowest priority, no group, no limit, nothing of its queue in the line, and the window's last turn
+-- not above its own. Everything else waits in jobs. Row, place and message commit together.
+
+drop function public.enqueue_jobs(jsonb);
+drop function filaviva.enqueue_jobs(jsonb);
+drop function filaviva.ready_for_window(text, timestamptz, filaviva.new_job[], int[]);
+drop function filaviva.yield_to_priority(filaviva.new_job[], int[], timestamptz);
+alter type filaviva.new_job add attribute expires_at timestamptz;
+
+-- Checking --------------------------------------------------------------------------------------
+
+create or replace function filaviva.check_job_requests(p_jobs jsonb) returns void
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  c_known constant text[] := array['kind', 'queue', 'payload', 'metadata', 'priority', 'group_key', 'idempotency_key',
+    'correlation_id', 'scheduled_at', 'expires_at', 'max_attempts', 'company_id', 'instance_id', 'user_id'];
+  c_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$';
+  v_bad int;
+begin
+  if p_jobs is null or jsonb_typeof(p_jobs) <> 'array' or jsonb_array_length(p_jobs) not between 1 and 10000 then
+    perform filaviva.fail(400, 'invalid_jobs', 'p_jobs must be an array of 1 to 10,000 jobs.', 'Send [{"kind": …, "payload": …}, …].');
+  end if;
+  select e.ord - 1 into v_bad
+  from jsonb_array_elements(p_jobs) with ordinality as e(job, ord)
+  where case when jsonb_typeof(e.job) <> 'object' then true else
+    (e.job - c_known) <> '{}'
+    or jsonb_typeof(e.job -> 'kind') is distinct from 'string'
+    or jsonb_typeof(e.job -> 'payload') <> 'object'
+    or jsonb_typeof(e.job -> 'metadata') <> 'object'
+    or e.job ->> 'priority' !~ '^([0-9]|10)$'
+    or e.job ->> 'max_attempts' !~ '^([1-9][0-9]?|100)$'
+    or length(e.job ->> 'group_key') not between 1 and 200
+    or length(e.job ->> 'idempotency_key') not between 1 and 200
+    or length(e.job ->> 'correlation_id') > 200
+    or length(e.job ->> 'instance_id') not between 1 and 200
+    or e.job ->> 'scheduled_at' !~ c_time
+    or e.job ->> 'expires_at' !~ c_time
+    -- Its text is at most six times as long as its binary form, so short ones need no look.
+    or (pg_column_size(e.job) > 10000 and (octet_length((e.job -> 'payload')::text) > 256000 or octet_length((e.job -> 'metadata')::text) > 64000))
+    end
+  order by e.ord limit 1;
+  if found then
+    perform filaviva.refuse_job_request(p_jobs -> v_bad, v_bad, c_known);
+  end if;
+end
+$$;
+comment on function filaviva.check_job_requests(jsonb) is 'Raises an error that names the first wrong position and field of an enqueue call.';
+
+create function filaviva.refuse_job_request(p_job jsonb, p_position int, p_known text[]) returns void
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_field text; v_expected text;
+begin
+  if jsonb_typeof(p_job) <> 'object' then
+    perform filaviva.fail(400, 'invalid_jobs', format('Job %s must be an object, not %s.', p_position, jsonb_typeof(p_job)), 'Send {"kind": …, "payload": …}.');
+  end if;
+  select k.field into v_field from jsonb_object_keys(p_job) as k(field) where k.field <> all (p_known) limit 1;
+  if found then
+    perform filaviva.fail(400, 'unknown_field', format('Job %s has an unknown field %L.', p_position, v_field),
+      'The fields are ' || array_to_string(p_known, ', ') || '.');
+  end if;
+  if octet_length((p_job -> 'payload')::text) > 256000 or octet_length((p_job -> 'metadata')::text) > 64000 then
+    perform filaviva.fail(413, 'payload_too_large', format('The payload of job %s is above 250 KB, or its metadata above 62 KB.', p_position),
+      'Store large data in a bucket and put its address into the payload.');
+  end if;
+  select f.field, f.expected into v_field, v_expected
+  from (values
+    ('kind', 'a string', jsonb_typeof(p_job -> 'kind') is distinct from 'string'),
+    ('payload', 'an object', jsonb_typeof(p_job -> 'payload') <> 'object'),
+    ('metadata', 'an object', jsonb_typeof(p_job -> 'metadata') <> 'object'),
+    ('priority', 'a whole number from 0 to 10', p_job ->> 'priority' !~ '^([0-9]|10)$'),
+    ('max_attempts', 'a whole number from 1 to 100', p_job ->> 'max_attempts' !~ '^([1-9][0-9]?|100)$'),
+    ('group_key', 'a string of 1 to 200 characters', length(p_job ->> 'group_key') not between 1 and 200),
+    ('idempotency_key', 'a string of 1 to 200 characters', length(p_job ->> 'idempotency_key') not between 1 and 200),
+    ('instance_id', 'a string of 1 to 200 characters', length(p_job ->> 'instance_id') not between 1 and 200),
+    ('correlation_id', 'a string of at most 200 characters', length(p_job ->> 'correlation_id') > 200)
+  ) as f(field, expected, wrong)
+  where f.wrong limit 1;
+  if not found then
+    v_field := case when p_job ->> 'scheduled_at' !~ '^[0-9]{4}-.*[0-9Z]$' or not p_job ? 'expires_at' then 'scheduled_at' else 'expires_at' end;
+    v_expected := 'an ISO 8601 time such as 2026-11-21T12:00:00Z';
+  end if;
+  perform filaviva.fail(400, 'invalid_field', format('%s of job %s must be %s.', v_field, p_position, v_expected), 'Correct the field and send the call again.');
+end
+$$;
+comment on function filaviva.refuse_job_request(jsonb, int, text[]) is 'Says what is wrong with an element that did not pass the check.';
+
+create or replace function filaviva.read_job_requests(p_jobs jsonb, p_owner uuid) returns setof filaviva.new_job
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  return query
+  select r.ord::int, gen_random_uuid(), nextval('filaviva.job_seq'), coalesce(r.queue, k.queue), r.kind,
+    coalesce(r.user_id, p_owner), r.company_id, r.instance_id,
+    coalesce(r.payload, '{}'), coalesce(r.metadata, '{}'), coalesce(r.priority, 0), r.group_key, r.idempotency_key,
+    case when r.idempotency_key is not null
+      then sha256(convert_to(((p_jobs -> (r.ord::int - 1)) - 'idempotency_key')::text, 'UTF8')) end,
+    r.correlation_id, r.scheduled_at,
+    coalesce(r.max_attempts, k.max_attempts, q.max_attempts), coalesce(k.timeout_seconds, q.timeout_seconds), r.expires_at
+  from rows from (jsonb_to_recordset(p_jobs) as (
+      kind text, queue text, payload jsonb, metadata jsonb, priority int, group_key text, idempotency_key text,
+      correlation_id text, scheduled_at timestamptz, expires_at timestamptz, max_attempts int, company_id uuid, instance_id text, user_id uuid
+    )) with ordinality as r(kind, queue, payload, metadata, priority, group_key, idempotency_key,
+      correlation_id, scheduled_at, expires_at, max_attempts, company_id, instance_id, user_id, ord)
+  left join public.kinds k on k.kind = r.kind
+  left join public.queues q on q.name = coalesce(r.queue, k.queue)
+  order by r.ord;
+end
+$$;
+
+create function filaviva.check_targets(p_jobs filaviva.new_job[]) returns void
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_trusted constant boolean := filaviva.is_trusted();
+  v_bad record;
+begin
+  select t.* into v_bad
+  from (
+    select n.ord - 1 as position, n.kind, n.queue, k.kind is null as no_kind, q.name is null as no_queue,
+      not v_trusted and n.user_id is distinct from auth.uid() as foreign,
+      not v_trusted and (not k.user_may_enqueue or n.queue <> k.queue or n.instance_id is not null) as service_only,
+      n.user_id is not null and not exists (select from auth.users a where a.id = n.user_id) as no_user,
+      n.company_id is not null and not exists (select from public.companies c where c.id = n.company_id) as no_company,
+      n.company_id is not null and not v_trusted and not exists (
+        select from public.company_members m where m.company_id = n.company_id and m.user_id = n.user_id) as stranger
+    from (
+      select min(u.ord) as ord, u.kind, u.queue, u.user_id, u.company_id, u.instance_id from unnest(p_jobs) u
+      group by u.kind, u.queue, u.user_id, u.company_id, u.instance_id
+    ) n
+    left join public.kinds k on k.kind = n.kind
+    left join public.queues q on q.name = n.queue
+  ) t
+  where t.no_kind or t.no_queue or t.foreign or t.service_only or t.no_user or t.no_company or t.stranger
+  order by t.position limit 1;
+  if not found then
+    return;
+  elsif v_bad.no_kind then
+    perform filaviva.fail(400, 'unknown_kind', format('Job %s has the unknown kind %L.', v_bad.position, v_bad.kind), 'Register the kind with register_kind(), or correct its name.');
+  elsif v_bad.no_queue then
+    perform filaviva.fail(400, 'unknown_queue', format('Job %s names the unknown queue %L.', v_bad.position, v_bad.queue), 'Make the queue with create_queue(), or leave the field out.');
+  elsif v_bad.foreign then
+    perform filaviva.fail(403, 'foreign_user', format('Job %s names another user.', v_bad.position), 'Leave user_id out: the owner is the signed-in user.');
+  elsif v_bad.service_only then
+    perform filaviva.fail(403, 'service_only', format('Job %s may be enqueued by the service role alone.', v_bad.position),
+      'A user may enqueue kinds with user_may_enqueue into their own queue, without instance_id.');
+  elsif v_bad.no_user then
+    perform filaviva.fail(400, 'unknown_user', format('Job %s names a user who does not exist.', v_bad.position), 'Check user_id; the user may have been deleted.');
+  elsif v_bad.no_company then
+    perform filaviva.fail(400, 'unknown_company', format('Job %s names a company that does not exist.', v_bad.position), 'Make it with create_company(), or correct company_id.');
+  else
+    perform filaviva.fail(403, 'not_a_member', format('Job %s names a company that its owner does not belong to.', v_bad.position), 'Leave company_id out, or add the user with set_company_member().');
+  end if;
+end
+$$;
+comment on function filaviva.check_targets(filaviva.new_job[]) is 'Raises an error that names the first job whose kind, queue, owner, company or instance the caller may not use, or that does not exist.';
+
+create or replace function filaviva.parse_job_requests(p_jobs jsonb) returns filaviva.new_job[]
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_owner constant uuid := filaviva.caller_id();
+  v_jobs filaviva.new_job[];
+  v_late int;
+begin
+  perform filaviva.check_job_requests(p_jobs);
+  begin
+    v_jobs := array(select r from filaviva.read_job_requests(p_jobs, v_owner) r);
+  exception when data_exception then
+    perform filaviva.fail(400, 'invalid_field', 'A field of a job cannot be read: ' || sqlerrm || '.',
+      'scheduled_at and expires_at are ISO 8601 times; user_id and company_id are uuids.');
+  end;
+  perform filaviva.check_targets(v_jobs);
+  select n.ord - 1 into v_late from unnest(v_jobs) n where n.expires_at <= n.scheduled_at order by n.ord limit 1;
+  if found then
+    perform filaviva.fail(400, 'invalid_field', format('expires_at of job %s must be later than its scheduled_at.', v_late), 'Correct the field and send the call again.');
+  end if;
+  return v_jobs;
+end
+$$;
+
+-- Placing ---------------------------------------------------------------------------------------
+
+create function filaviva.new_turns(p_jobs filaviva.new_job[], p_now timestamptz, p_without int[]) returns bigint[]
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_turns bigint[] := array_fill(0::bigint, array[cardinality(p_jobs)]);
+  v_turn record;
+begin
+  -- A turn for each owner's job, from the owner's last one on; later and grouped jobs get theirs when they join the line.
+  for v_turn in
+    with owners as (
+      select n.queue, n.priority, n.user_id, array_agg(n.ord order by n.ord) as ords
+      from unnest(p_jobs) n
+      where n.group_key is null and coalesce(n.scheduled_at, p_now) <= p_now and n.ord <> all (p_without)
+      group by n.queue, n.priority, n.user_id
+    ), queues as (
+      select o.queue, array_agg(o.priority) as priorities, array_agg(o.user_id) as ids from owners o group by o.queue
+    )
+    select b.base, o.ords
+    from queues q, filaviva.turn_bases(q.queue, q.priorities, q.ids) b, owners o
+    where o.queue = q.queue and o.priority = b.priority and o.user_id is not distinct from b.owner
+  loop
+    for v_i in 1 .. cardinality(v_turn.ords) loop
+      v_turns[v_turn.ords[v_i]] := v_turn.base + v_i;
+    end loop;
+  end loop;
+  return v_turns;
+end
+$$;
+comment on function filaviva.new_turns(filaviva.new_job[], timestamptz, int[]) is 'The turn of each new job by its position; 0 for one that does not join the line now.';
+
+create function filaviva.straight_into_pgmq(p_queue text, p_now timestamptz, p_jobs filaviva.new_job[], p_turns bigint[]) returns int[]
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_room int; v_last bigint;
+begin
+  if exists (select from filaviva.due_jobs d where d.queue = p_queue)
+    or exists (select from public.jobs j where j.queue = p_queue and j.next_run_at <= p_now)
+    or exists (select from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null and g.next_at <= p_now)
+    or exists (select from public.queue_limits l where l.queue = p_queue)
+  then
+    return '{}';
+  end if;
+  select q.window_size - count(d.msg_id), coalesce(max(j.fair_tag), 0) into v_room, v_last
+  from public.queues q left join filaviva.deliveries(p_queue, 'ready') d on true left join public.jobs j on j.id = d.job_id
+  where q.name = p_queue group by q.window_size;
+  if v_room <= 0 then
+    return '{}';
+  end if;
+  return array(
+    select n.ord from unnest(p_jobs) n
+    where n.queue = p_queue and n.priority = 0 and n.expires_at is null and p_turns[n.ord] > 0 and p_turns[n.ord] >= v_last
+    order by p_turns[n.ord], n.ord
+    limit v_room
+  );
+end
+$$;
+comment on function filaviva.straight_into_pgmq(text, timestamptz, filaviva.new_job[], bigint[]) is
+  'The positions of new jobs that overtake nobody by going straight into pgmq, in the order of their turns.';
+
+create function filaviva.join_groups(p_jobs filaviva.new_job[], p_now timestamptz, p_without int[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  -- Holds the groups: a settle and this call cannot miss each other.
+  insert into filaviva.job_groups (queue, group_key, next_at)
+  select distinct n.queue, n.group_key, p_now
+  from unnest(p_jobs) n
+  where n.group_key is not null and coalesce(n.scheduled_at, p_now) <= p_now and n.ord <> all (p_without)
+  order by 1, 2
+  on conflict (queue, group_key) do update set next_at = job_groups.next_at;
+end
+$$;
+comment on function filaviva.join_groups(filaviva.new_job[], timestamptz, int[]) is 'Makes and holds the groups that new jobs join.';
+
+create function filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamptz, p_without int[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_heads uuid[] := array(
+    select g.active_job_id
+    from filaviva.job_groups g join (
+      select n.queue, n.group_key, max(n.priority) as priority from unnest(p_jobs) n
+      where n.group_key is not null and n.priority > 0 and coalesce(n.scheduled_at, p_now) <= p_now and n.ord <> all (p_without)
+      group by n.queue, n.group_key
+    ) h on h.queue = g.queue and h.group_key = g.group_key
+    join public.jobs j on j.id = g.active_job_id
+    where j.msg_id is null and j.next_run_at is null and j.claim_id is null and j.attempt = 0 and j.priority < h.priority
+  );
+begin
+  perform from public.jobs j where j.id = any (v_heads) order by j.id for update;
+  v_heads := array(select j.id from public.jobs j where j.id = any (v_heads) and j.status = 'pending' and j.claim_id is null);
+  perform filaviva.leave_line(v_heads);
+  update public.jobs j set
+    blocked_by = 'group:' || j.group_key, waiting_reason = 'group', version = j.version + 1, updated_at = p_now
+  where j.id = any (v_heads);
+  update filaviva.job_groups g set active_job_id = null where g.active_job_id = any (v_heads);
+end
+$$;
+comment on function filaviva.yield_to_priority(filaviva.new_job[], timestamptz, int[]) is
+  'A head that was released but never claimed steps back when a job of higher priority joins its group. The groups must be locked.';
+
+-- Enqueue ---------------------------------------------------------------------------------------
+
+create table filaviva.expiries (
+  expires_at timestamptz not null,
+  job_id uuid not null,
+  primary key (expires_at, job_id)
+);
+comment on table filaviva.expiries is 'When jobs expire; a row goes when its time has come. Of its own, since an index on jobs would keep every job that ever had one.';
+alter table filaviva.expiries enable row level security;
+
+create function filaviva.insert_jobs(p_jobs filaviva.new_job[], p_turns bigint[], p_msg_ids bigint[], p_now timestamptz, p_without int[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  insert into public.jobs (
+    id, seq, queue, kind, user_id, company_id, instance_id, payload, metadata, priority, group_key, idempotency_key, body_hash,
+    correlation_id, scheduled_at, expires_at, max_attempts, timeout_seconds, created_at, updated_at, msg_id, fair_tag, next_run_at, blocked_by, waiting_reason
+  )
+  select n.id, n.seq, n.queue, n.kind, n.user_id, n.company_id, n.instance_id, n.payload, n.metadata, n.priority, n.group_key,
+    n.idempotency_key, n.body_hash, n.correlation_id, n.scheduled_at, n.expires_at, n.max_attempts, n.timeout_seconds, p_now, p_now,
+    nullif(p_msg_ids[n.ord], 0), nullif(p_turns[n.ord], 0),
+    case when n.scheduled_at > p_now then n.scheduled_at end,
+    case when n.group_key is not null and not coalesce(n.scheduled_at > p_now, false) then 'group:' || n.group_key end,
+    case when n.scheduled_at > p_now then 'scheduled' when n.group_key is not null then 'group' end
+  from unnest(p_jobs) n
+  where n.ord <> all (p_without);
+
+  insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)
+  select n.queue, n.priority, p_turns[n.ord], n.seq, n.id, coalesce(n.user_id, '00000000-0000-0000-0000-000000000000')
+  from unnest(p_jobs) n
+  where p_turns[n.ord] > 0 and p_msg_ids[n.ord] = 0;
+
+  insert into filaviva.expiries (expires_at, job_id)
+  select n.expires_at, n.id from unnest(p_jobs) n where n.expires_at is not null and n.ord <> all (p_without);
+end
+$$;
+comment on function filaviva.insert_jobs(filaviva.new_job[], bigint[], bigint[], timestamptz, int[]) is
+  'Writes new jobs at their places. Turns and message ids are by position, 0 for none; positions in p_without are repeats.';
+
+create function filaviva.enqueue_jobs(p_jobs jsonb) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz;
+  v_jobs filaviva.new_job[];
+  v_first_ords int[] := '{}'; v_first_ids uuid[] := '{}'; v_conflict int;
+  v_turns bigint[]; v_msg_ids bigint[]; v_sent bigint[];
+  v_queue text; v_ords int[];
+begin
+  if not filaviva.is_trusted() then
+    perform filaviva.count_api_call(filaviva.caller_id());
+  end if;
+  v_jobs := filaviva.parse_job_requests(p_jobs);
+
+  if exists (select from unnest(v_jobs) n where n.idempotency_key is not null) then
+    perform filaviva.lock_idempotency_keys(v_jobs);
+    select coalesce(array_agg(f.ord) filter (where not f.is_new), '{}'), coalesce(array_agg(f.first_id) filter (where not f.is_new), '{}'),
+      min(f.ord) filter (where f.first_id is null)
+    into v_first_ords, v_first_ids, v_conflict
+    from filaviva.first_jobs(v_jobs) f;
+    if v_conflict is not null then
+      perform filaviva.fail(409, 'idempotency_conflict', format('Job %s repeats an idempotency key with another body.', v_conflict - 1),
+        'Use a new key for a new job; repeat a key only with the very same job.');
+    end if;
+  end if;
+
+  v_now := filaviva.now();
+  v_turns := filaviva.new_turns(v_jobs, v_now, v_first_ords);
+  v_msg_ids := array_fill(0::bigint, array[cardinality(v_jobs)]);
+  for v_queue in select distinct n.queue from unnest(v_jobs) n order by 1 loop
+    v_ords := filaviva.straight_into_pgmq(v_queue, v_now, v_jobs, v_turns);
+    v_sent := filaviva.send_messages(v_queue, array(select v_jobs[o.ord].id from unnest(v_ords) with ordinality as o(ord, place) order by o.place), 0);
+    for v_i in 1 .. cardinality(v_ords) loop
+      v_msg_ids[v_ords[v_i]] := v_sent[v_i];
+    end loop;
+  end loop;
+  perform filaviva.join_groups(v_jobs, v_now, v_first_ords);
+  perform filaviva.insert_jobs(v_jobs, v_turns, v_msg_ids, v_now, v_first_ords);
+  perform filaviva.yield_to_priority(v_jobs, v_now, v_first_ords);
+  perform filaviva.mark_for_kick(array(
+    select distinct n.queue from unnest(v_jobs) n
+    where coalesce(n.scheduled_at, v_now) <= v_now and n.ord <> all (v_first_ords)
+  ));
+
+  if v_first_ords = '{}' then
+    return (
+      select json_agg(json_build_object('job_id', n.id, 'status', 'pending', 'duplicate', false, 'scheduled_at', n.scheduled_at, 'version', 1) order by n.ord)
+      from unnest(v_jobs) n
+    );
+  end if;
+  return (
+    select json_agg(json_build_object(
+        'job_id', coalesce(f.id, n.id), 'status', coalesce(j.status, 'pending'), 'duplicate', f.id is not null,
+        'scheduled_at', case when f.id is null then n.scheduled_at else j.scheduled_at end, 'version', coalesce(j.version, 1)
+      ) order by n.ord)
+    from unnest(v_jobs) n
+    left join unnest(v_first_ords, v_first_ids) as f(ord, id) on f.ord = n.ord
+    left join public.jobs j on j.id = f.id
+  );
+end
+$$;
+comment on function filaviva.enqueue_jobs(jsonb) is
+  'Enqueues 1 to 10,000 jobs, all or nothing. The same idempotency key with the same body answers the first job; with another body PT409. The owner is the signed-in user.';
+
+create function public.enqueue_jobs(p_jobs jsonb) returns json
+language sql security invoker
+set search_path = ''
+as $$ select filaviva.enqueue_jobs(p_jobs) $$;
+comment on function public.enqueue_jobs(jsonb) is 'Enqueue 1 to 10,000 jobs, all or nothing; answers one {job_id, status, duplicate, scheduled_at, version} a position.';
+
+-- Access ----------------------------------------------------------------------------------------
+
+revoke execute on all functions in schema filaviva from public;
+revoke execute on function public.enqueue_jobs(jsonb)
+  from public, anon, authenticated, service_role;
+grant execute on function filaviva.enqueue_jobs(jsonb) to authenticated, service_role;
+grant execute on function public.enqueue_jobs(jsonb) to authenticated, service_role;
