@@ -68,25 +68,6 @@ comment on function filaviva.deliveries(text, text) is
 
 -- Turns -----------------------------------------------------------------------------------------
 
-create function filaviva.front(p_queue text, p_priority int) returns bigint
-language plpgsql stable
-set search_path = ''
-as $$
-declare
-  v_turn bigint := (
-    select d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = p_priority order by d.turn, d.seq limit 1
-  );
-begin
-  if v_turn is null and p_priority = 0 then
-    v_turn := (
-      select j.fair_tag from (select m.job_id from filaviva.deliveries(p_queue, 'ready') m order by m.msg_id limit 1) h join public.jobs j on j.id = h.job_id
-    );
-  end if;
-  return coalesce(v_turn, 0);
-end
-$$;
-comment on function filaviva.front(text, int) is 'The turn at the front of the line: of the next due job of a priority, or of the next message of the window.';
-
 create function filaviva.turn_bases(p_queue text, p_priorities int[], p_owners uuid[])
 returns table (priority int, owner uuid, front bigint, base bigint)
 language plpgsql stable
@@ -94,14 +75,18 @@ set search_path = ''
 as $$
 begin
   return query
-  with fronts as materialized (
-    select p.priority, filaviva.front(p_queue, p.priority) as front from (select distinct u.priority from unnest(p_priorities) as u(priority)) p
-  ), in_window as materialized (
-    select j.user_id, max(j.fair_tag) as turn
+  with in_window as materialized (
+    select j.user_id, min(j.fair_tag) as first, max(j.fair_tag) as last
     from filaviva.deliveries(p_queue, 'ready') d join public.jobs j on j.id = d.job_id
     group by j.user_id
+  ), fronts as materialized (
+    select p.priority, coalesce(least(
+        (select d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = p.priority order by d.turn, d.seq limit 1),
+        case when p.priority = 0 then (select min(w.first) from in_window w) end
+      ), 0) as front
+    from (select distinct u.priority from unnest(p_priorities) as u(priority)) p
   )
-  select k.priority, k.owner, f.front, greatest(f.front, w.turn, (
+  select k.priority, k.owner, f.front, greatest(f.front, w.last, (
       select max(d.turn) from filaviva.due_jobs d
       where d.queue = p_queue and d.priority = k.priority and d.owner = coalesce(k.owner, '00000000-0000-0000-0000-000000000000')
     ))
@@ -143,6 +128,18 @@ begin
 end
 $$;
 comment on function filaviva.line_up(text, uuid[]) is 'Puts locked jobs of a queue that wait for nothing any more into the line, each at its turn.';
+
+create function filaviva.stand_again(p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)
+  select j.queue, j.priority, j.fair_tag, j.seq, j.id, coalesce(j.user_id, '00000000-0000-0000-0000-000000000000')
+  from public.jobs j where j.id = any (p_job_ids);
+end
+$$;
+comment on function filaviva.stand_again(uuid[]) is 'Puts jobs that were taken from the line and not changed back to where they stood.';
 
 create function filaviva.leave_line(p_job_ids uuid[]) returns void
 language plpgsql volatile

@@ -94,9 +94,9 @@ comment on function filaviva.allowance(public.rate_limiters, text, timestamptz) 
 
 create type filaviva.admission as (admitted uuid[], refused uuid[], limiters text[], keys text[], skipped uuid[]);
 comment on type filaviva.admission is
-  'Which of some jobs may run under their limits; for a refused one the limit and key that refuse it; skipped ones have a key that another claim is counting.';
+  'Which of some jobs may run under their limits; for a refused one the limit and key that refuse it; skipped ones were not needed, or have a key that another claim is counting.';
 
-create function filaviva.admit(p_queue text, p_job_ids uuid[], p_now timestamptz) returns filaviva.admission
+create function filaviva.admit(p_queue text, p_job_ids uuid[], p_limit int, p_now timestamptz) returns filaviva.admission
 language plpgsql volatile
 set search_path = ''
 as $$
@@ -130,7 +130,7 @@ begin
     order by i.ord
   loop
     v_names := coalesce(v_job.names, '{}'); v_limiters := v_job.limiters; v_keys := v_job.keys;
-    if exists (select from unnest(v_names) n where v_left -> n = 'null') then
+    if cardinality(v_answer.admitted) >= p_limit or exists (select from unnest(v_names) n where v_left -> n = 'null') then
       v_answer.skipped := v_answer.skipped || v_job.id;
       continue;
     end if;
@@ -153,8 +153,8 @@ begin
   return v_answer;
 end
 $$;
-comment on function filaviva.admit(text, uuid[], timestamptz) is
-  'Takes the hits of locked jobs, in their order, as far as every limit of each allows. Never waits: a key that another claim counts is left alone.';
+comment on function filaviva.admit(text, uuid[], int, timestamptz) is
+  'Takes the hits of at most p_limit locked jobs, in their order, as far as every limit of each allows. Never waits: a key that another claim counts is left alone.';
 
 create function filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamptz) returns void
 language plpgsql volatile

@@ -114,6 +114,9 @@ begin
     for update of k skip locked
   loop
     select * into v_left from filaviva.allowance(v_parked.rule, v_parked.key, p_now);
+    if not exists (select from public.queue_limits l where l.queue = p_queue and l.limiter = v_parked.limiter) then
+      v_left.remaining := 1000;  -- the queue is no longer under this limit
+    end if;
     v_ids := array(
       select j.id from public.jobs j
       where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key

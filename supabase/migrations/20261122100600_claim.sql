@@ -61,9 +61,9 @@ begin
   if v_ids is null then
     return '{}';
   end if;
-  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now) into v_found, v_expired
+  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null) into v_found, v_expired
   from (
-    select j.id, j.expires_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
+    select j.id, j.expires_at, j.committed_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
   if v_expired is not null then
     perform filaviva.expire(v_expired, p_now);
@@ -120,17 +120,21 @@ declare
   v_back uuid[] := '{}';
   v_admission filaviva.admission;
   v_next uuid[];
+  v_width int := p_limit;
 begin
-  -- A bounded number of looks: who was refused is parked, so the next call starts behind them.
+  -- A bounded number of looks, each wider while everybody is refused; who was refused is parked, so
+  -- the next call starts behind them.
   for _ in 1 .. 10 loop
-    v_next := filaviva.take_due(p_queue, 0, p_limit - cardinality(v_taken), p_now);
+    v_next := filaviva.take_due(p_queue, 0, v_width, p_now);
     exit when v_next = '{}';
-    v_admission := filaviva.admit(p_queue, v_next, p_now);
+    v_admission := filaviva.admit(p_queue, v_next, p_limit - cardinality(v_taken), p_now);
     v_taken := v_taken || v_admission.admitted;
     v_back := v_back || v_admission.skipped;
     perform filaviva.park(p_queue, v_admission.refused, v_admission.limiters, v_admission.keys, p_now);
+    exit when cardinality(v_taken) >= p_limit;
+    v_width := case when v_admission.admitted = '{}' then least(2 * v_width, 1000) else p_limit - cardinality(v_taken) end;
   end loop;
-  perform filaviva.line_up(p_queue, v_back);
+  perform filaviva.stand_again(v_back);
   return v_taken;
 end
 $$;
@@ -254,15 +258,6 @@ comment on function filaviva.recall_window(text, timestamptz) is 'Brings the rea
 
 -- Claim -----------------------------------------------------------------------------------------
 
-create function filaviva.claim_answer(p_jobs json, p_queue text, p_now timestamptz, p_state text) returns json
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return json_build_object('jobs', p_jobs, 'next_due_in_ms', filaviva.next_due_in_ms(p_queue, p_now), 'state', p_state);
-end
-$$;
-
 create or replace function filaviva.next_due_in_ms(p_queue text, p_now timestamptz) returns bigint
 language plpgsql stable
 set search_path = ''
@@ -279,6 +274,19 @@ begin
 end
 $$;
 comment on function filaviva.next_due_in_ms(text, timestamptz) is 'Milliseconds until the next job, group or limit that waits for a time may go on; null when none does.';
+
+create function filaviva.claim_answer(p_jobs json, p_queue text, p_now timestamptz, p_state text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return json_build_object('jobs', p_jobs, 'state', p_state, 'next_due_in_ms', case
+    -- Jobs that another transaction holds, or that stand behind many refused ones: look again in a moment.
+    when p_state = 'empty' and exists (select from filaviva.due_jobs d where d.queue = p_queue) then 50
+    else filaviva.next_due_in_ms(p_queue, p_now)
+  end);
+end
+$$;
 
 create function filaviva.claim_jobs(p_queue text, p_limit int, p_worker_id text, p_request_id uuid) returns json
 language plpgsql security definer
@@ -377,7 +385,7 @@ begin
   if v_queue.concurrency <= filaviva.running(v_job.queue) then
     perform filaviva.fail(409, 'not_claimable', 'The queue already runs as many jobs as it may.', 'Try again when one has finished.');
   end if;
-  v_admission := filaviva.admit(v_job.queue, array[p_job_id], v_now);
+  v_admission := filaviva.admit(v_job.queue, array[p_job_id], 1, v_now);
   if v_admission.admitted = '{}' then
     perform filaviva.fail(409, 'not_claimable', 'A rate limit of the queue does not allow the job now.', 'why_waiting() says which one, and until when.');
   end if;
