@@ -174,18 +174,23 @@ end
 $$;
 comment on function filaviva.park(text, uuid[], text[], text[], timestamptz) is 'Parks locked jobs, taken from the line, under the keys that refused them.';
 
-create function filaviva.give_back_hits(p_job_ids uuid[]) returns void
+create function filaviva.give_back_hits(p_job_ids uuid[], p_now timestamptz) returns void
 language plpgsql volatile
 set search_path = ''
 as $$
 begin
-  delete from filaviva.rate_limit_hits h
-  using public.jobs j, public.queue_limits q
-  where j.id = any (p_job_ids) and q.queue = j.queue
-    and h.limiter = q.limiter and h.key = filaviva.limit_key(j, q.key) and h.at = j.started_at and h.job_id = j.id;
+  with given_back as (
+    delete from filaviva.rate_limit_hits h
+    using public.jobs j, public.queue_limits q
+    where j.id = any (p_job_ids) and q.queue = j.queue
+      and h.limiter = q.limiter and h.key = filaviva.limit_key(j, q.key) and h.at = j.started_at and h.job_id = j.id
+    returning h.limiter, h.key
+  )
+  update filaviva.parked_keys k set next_at = p_now
+  from (select distinct g.limiter, g.key from given_back g) g where k.limiter = g.limiter and k.key = g.key;
 end
 $$;
-comment on function filaviva.give_back_hits(uuid[]) is 'Forgets the hits of claims that started nothing.';
+comment on function filaviva.give_back_hits(uuid[], timestamptz) is 'Forgets the hits of claims that started nothing; what waits for those keys looks again.';
 
 -- Operators -------------------------------------------------------------------------------------
 

@@ -188,6 +188,33 @@ begin
 end
 $$;
 
+create or replace function filaviva.first_jobs(p_jobs filaviva.new_job[])
+returns table (ord int, first_id uuid, is_new boolean)
+language plpgsql stable
+set search_path = ''
+set enable_seqscan = off  -- a key is looked up by its index, however few jobs there are
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+begin
+  return query
+  with seen as (
+    select n.ord, n.id, n.body_hash, j.id as known_id, j.body_hash as known_hash,
+      first_value(n.id) over same_key as batch_id, first_value(n.body_hash) over same_key as batch_hash
+    from unnest(p_jobs) n
+    left join public.jobs j on j.idempotency_key = n.idempotency_key and j.queue = n.queue
+      and coalesce(j.user_id, '00000000-0000-0000-0000-000000000000'::uuid)
+        = coalesce(n.user_id, '00000000-0000-0000-0000-000000000000'::uuid)
+    where n.idempotency_key is not null
+    window same_key as (partition by n.user_id, n.queue, n.idempotency_key order by n.ord)
+  )
+  select s.ord,
+    case when coalesce(s.known_hash, s.batch_hash) = s.body_hash then coalesce(s.known_id, s.batch_id) end,
+    s.known_id is null and s.batch_id = s.id
+  from seen s;
+end
+$$;
+
 -- Placing ---------------------------------------------------------------------------------------
 
 create function filaviva.new_turns(p_jobs filaviva.new_job[], p_now timestamptz, p_without int[]) returns bigint[]
@@ -284,6 +311,9 @@ declare
     where j.msg_id is null and j.next_run_at is null and j.claim_id is null and j.attempt = 0 and j.priority < h.priority
   );
 begin
+  if v_heads = '{}' then
+    return;
+  end if;
   perform from public.jobs j where j.id = any (v_heads) order by j.id for update;
   v_heads := array(select j.id from public.jobs j where j.id = any (v_heads) and j.status = 'pending' and j.claim_id is null);
   perform filaviva.leave_line(v_heads);

@@ -105,7 +105,7 @@ begin
   from unnest(p_decisions) d join public.jobs j on j.id = d.job_id
   where d.applied = 'ok' and (d.outcome in ('retry', 'reject', 'unconfirmed') or d.error_code is not null);
 
-  perform filaviva.give_back_hits(array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and d.outcome = 'release'));
+  perform filaviva.give_back_hits(array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and d.outcome = 'release'), p_now);
   update public.jobs j set
     status = d.status, mode = d.mode, attempt = d.attempt, snoozes = d.snoozes,
     finished_at = case when d.run_at is null then p_now end,

@@ -27,9 +27,7 @@ def owners(engine: Engine, job_ids: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("window", [0, 5, 200], ids=["no window", "a short window", "a wide window"])
-def test_a_newcomer_does_not_wait_behind_anothers_backlog(
-    engine: Engine, users: list[uuid.UUID], window: int
-) -> None:
+def test_a_newcomer_does_not_wait_behind_anothers_backlog(engine: Engine, users: list[uuid.UUID], window: int) -> None:
     make_queue(engine, "work", window_size=window)
     noisy, quiet, _ = users
     enqueue_for(engine, noisy, 50)
@@ -39,9 +37,7 @@ def test_a_newcomer_does_not_wait_behind_anothers_backlog(
 
 
 @pytest.mark.parametrize("window", [0, 7, 200])
-def test_the_jobs_of_one_owner_run_in_the_order_of_enqueue(
-    engine: Engine, users: list[uuid.UUID], window: int
-) -> None:
+def test_the_jobs_of_one_owner_run_in_the_order_of_enqueue(engine: Engine, users: list[uuid.UUID], window: int) -> None:
     make_queue(engine, "work", window_size=window)
     first = enqueue_for(engine, users[0], 12)
     order = claimed(engine, 5)

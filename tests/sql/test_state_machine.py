@@ -17,10 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from tests.conftest import Database
-from tests.sql.conftest import Engine, make_queue
+from tests.sql.conftest import Engine, make_queue, make_user
 
 FINAL = {"completed", "failed", "cancelled", "unconfirmed"}
 CAP, MAX_SNOOZES, LEASE_SECONDS = 4, 2, 31  # odd: no sum of the waits below meets it exactly
+MAX_HITS, HIT_SECONDS = 2, 31 + 2
+"""A limit on the jobs of an instance: a hit counts for its window and the two seconds of a late start."""
 STATES = "select id::text, status, mode, attempt, committed_at is not null from public.jobs"
 DELIVERED = "select id::text, status = 'processing' from public.jobs where msg_id is not null and finished_at is null"
 BUSIEST_GROUP = """
@@ -32,10 +34,13 @@ ERROR = {"code": "boom", "message": "It broke."}
 OUTCOMES = ["done", "done", "retry", "retry", "snooze", "release", "reject", "unconfirmed", "cancelled"]
 
 
-def _new_job(group: str | None, priority: int, max_attempts: int, key: str | None) -> dict[str, Any]:
-    job: dict[str, Any] = {"kind": "task", "priority": priority, "max_attempts": max_attempts}
+def _new_job(
+    group: str | None, priority: int, max_attempts: int, key: str | None, owner: int, instance: str | None
+) -> dict[str, Any]:
+    job: dict[str, Any] = {"kind": "task", "priority": priority, "max_attempts": max_attempts, "owner": owner}
     job |= {"group_key": group} if group else {}
-    return job | ({"idempotency_key": f"{key}-{group}-{priority}-{max_attempts}"} if key else {})
+    job |= {"instance_id": instance} if instance else {}
+    return job | ({"idempotency_key": f"{key}-{group}-{priority}-{max_attempts}-{owner}-{instance}"} if key else {})
 
 
 NEW_JOBS = st.builds(
@@ -44,6 +49,8 @@ NEW_JOBS = st.builds(
     priority=st.sampled_from([0, 0, 3, 10]),
     max_attempts=st.integers(1, 3),
     key=st.sampled_from([None, None, None, "k"]),
+    owner=st.integers(0, 2),
+    instance=st.sampled_from([None, None, None, "i"]),
 )
 
 
@@ -55,6 +62,8 @@ class Model:
     priority: int
     max_attempts: int
     order: int
+    owner: int = 0
+    limited: bool = False
     status: str = "pending"
     mode: str = "run"
     attempt: int = 0
@@ -65,6 +74,7 @@ class Model:
     cancel_wanted: bool = False
     wakes_at: float = 0.0
     lease_until: float = 0.0
+    hit_at: float = 0.0
 
     def settle(self, outcome: str, now: float, delay: float = 0.0) -> None:
         """The rule of docs/states.md."""
@@ -98,31 +108,39 @@ class EngineMachine(RuleBasedStateMachine):
     """Calls in any order, on one database, with the engine's clock in our hands."""
 
     engine: Engine
+    owners: list[str | None]
+    limits: bool
 
     @initialize()
     def empty(self) -> None:
         connection = self.engine.connection
         connection.execute("delete from public.jobs")
-        for table in ("due_jobs", "parked_keys", "expiries", "job_groups"):
+        for table in ("due_jobs", "parked_keys", "rate_limit_hits", "job_groups"):
             connection.execute(f"delete from filaviva.{table}")
         connection.execute("delete from filaviva.clock_shift")
         connection.execute("select pgmq.purge_queue('work')")
         self.jobs: dict[str, Model] = {}
         self.keys: dict[str, str] = {}
         self.claims: list[dict[str, Any]] = []
+        self.hits: list[float] = []
         self.now = 0.0
 
     # What callers do -------------------------------------------------------------------------------
 
     @rule(jobs=st.lists(NEW_JOBS, min_size=1, max_size=6))
     def enqueue(self, jobs: list[dict[str, Any]]) -> None:
-        for job, answer in zip(jobs, self.engine.call("enqueue_jobs", jobs), strict=True):
+        owned = [{"user_id": self.owners[job["owner"]], **job} for job in jobs]
+        requests = [{k: v for k, v in job.items() if k != "owner" and v is not None} for job in owned]
+        for job, answer in zip(jobs, self.engine.call("enqueue_jobs", requests), strict=True):
             known = self.keys.get(job.get("idempotency_key", ""))
             assert answer["duplicate"] == (known is not None)
             if known is not None:
                 assert answer["job_id"] == known
                 continue
-            model = Model(job.get("group_key"), job["priority"], job["max_attempts"], len(self.jobs))
+            limited = "instance_id" in job
+            model = Model(
+                job.get("group_key"), job["priority"], job["max_attempts"], len(self.jobs), job["owner"], limited
+            )
             self.jobs[answer["job_id"]] = model
             if "idempotency_key" in job:
                 self.keys[job["idempotency_key"]] = answer["job_id"]
@@ -134,13 +152,21 @@ class EngineMachine(RuleBasedStateMachine):
         running = sum(job.status == "processing" for job in self.jobs.values())
         answer = self.engine.claim(limit=limit)
         taken = [job["job_id"] for job in answer["jobs"]]
-        assert len(taken) == min(limit, max(CAP - running, 0), len(due))
-        self.check_order(taken, due)
+        room = min(limit, max(CAP - running, 0))
+        free = [i for i in due if not self.jobs[i].limited]
+        self.hits = [at for at in self.hits if at + HIT_SECONDS > self.now]
+        if self.limits:
+            assert sum(self.jobs[i].limited for i in taken) <= MAX_HITS - len(self.hits)
+        else:
+            free = due
+        assert min(room, len(free)) <= len(taken) <= min(room, len(due))
+        self.check_order([i for i in taken if i in free], free)
         for claimed in answer["jobs"]:
             model = self.jobs[claimed["job_id"]]
             model.attempt += model.mode == "run"
             model.status, model.claim = "processing", claimed["claim_id"]
-            model.lease_until = self.now + LEASE_SECONDS
+            model.lease_until, model.hit_at = self.now + LEASE_SECONDS, self.now
+            self.hits += [self.now] if model.limited else []
             seen = (claimed["attempt"], claimed["mode"], claimed["committed"])
             assert seen == (model.attempt, model.mode, model.committed)
         self.claims = [*self.claims, *answer["jobs"]][-8:]
@@ -154,6 +180,8 @@ class EngineMachine(RuleBasedStateMachine):
         answer = self.engine.settle(job, outcome, error=ERROR, after_seconds=delay)
         if holds:
             model.settle(outcome, self.now, delay)
+            if outcome == "release" and model.limited and model.hit_at in self.hits:
+                self.hits.remove(model.hit_at)
         repeated = "already" if model.claim == job["claim_id"] else "stale"
         assert answer["applied"] == ("ok" if holds else repeated)
         assert answer["status"] == model.status
@@ -242,18 +270,19 @@ class EngineMachine(RuleBasedStateMachine):
         return sorted(ready, key=lambda job_id: (-self.jobs[job_id].priority, self.jobs[job_id].order))
 
     def check_order(self, taken: list[str], due: list[str]) -> None:
-        """Highest priority first; of equal priority, jobs that nothing ever held up come in the order of enqueue."""
+        """Highest priority first; of equal priority, an owner's jobs that nothing ever held up come in their order."""
         assert set(taken) <= set(due)
         assert [self.jobs[i].priority for i in taken] == [self.jobs[i].priority for i in due[: len(taken)]]
-        for priority in {self.jobs[i].priority for i in taken}:
-            fresh = [i for i in due if self.is_fresh(self.jobs[i], priority)]
-            first = [i for i in taken if self.is_fresh(self.jobs[i], priority)]
+        for line in {(self.jobs[i].priority, self.jobs[i].owner) for i in taken}:
+            fresh = [i for i in due if self.is_fresh(self.jobs[i], *line)]
+            first = [i for i in taken if self.is_fresh(self.jobs[i], *line)]
             assert first == fresh[: len(first)]
 
     @staticmethod
-    def is_fresh(job: Model, priority: int) -> bool:
-        """Whether a job of this priority waits for the first time, and for no other job."""
-        return job.priority == priority and job.group is None and job.status == "pending" and job.claim is None
+    def is_fresh(job: Model, priority: int, owner: int) -> bool:
+        """Whether a job of this priority and owner waits for the first time, and for no other job."""
+        waits = job.group is None and job.status == "pending" and job.claim is None
+        return waits and (job.priority, job.owner) == (priority, owner)
 
     def holds(self, claimed: dict[str, Any]) -> bool:
         """Whether a claim is still the right to settle its job."""
@@ -282,15 +311,20 @@ class EngineMachine(RuleBasedStateMachine):
         assert busiest <= 1
 
 
-@pytest.fixture
-def machine(database: Database) -> Iterator[type[EngineMachine]]:
+@pytest.fixture(params=["with limits", "without limits"])
+def machine(database: Database, request: pytest.FixtureRequest) -> Iterator[type[EngineMachine]]:
     with database.connect() as connection:
         engine = Engine(connection)
         make_queue(
             engine, "work", concurrency=CAP, max_snoozes=MAX_SNOOZES, lease_seconds=LEASE_SECONDS, window_size=3,
             backoff_base_seconds=60, backoff_factor=1,
         )  # fmt: skip
-        yield type("EngineMachine", (EngineMachine,), {"engine": engine})
+        engine.call("set_rate_limiter", "per_instance", MAX_HITS, HIT_SECONDS - 2)
+        limits = request.param == "with limits"
+        if limits:
+            engine.call("limit_queue", "work", "per_instance", "instance_id")
+        owners = [None, str(make_user(engine)), str(make_user(engine))]
+        yield type("EngineMachine", (EngineMachine,), {"engine": engine, "owners": owners, "limits": limits})
 
 
 def budget(examples: int, steps: int, *, repeatable: bool = False) -> settings:
@@ -307,7 +341,7 @@ def budget(examples: int, steps: int, *, repeatable: bool = False) -> settings:
 
 @pytest.mark.timeout(300)
 def test_the_engine_does_as_the_model_says(machine: type[EngineMachine]) -> None:
-    run_machine(machine, settings=budget(60, 40, repeatable=True))
+    run_machine(machine, settings=budget(40, 40, repeatable=True))
 
 
 @pytest.mark.faults
