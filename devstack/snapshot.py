@@ -23,11 +23,11 @@ _ENTRY = re.compile(
 )
 _TABLE_OF = re.compile(r"\b(?:ON|TABLE(?: ONLY)?) (?:public|filaviva)\.(\w+)")
 _OWNER = re.compile(r"^ALTER .* OWNER TO .*;\n", re.MULTILINE)
-_FOLDERS = {"TABLE": "tables", "FUNCTION": "functions", "TYPE": "types", "SEQUENCE": "sequences"}
+_FOLDERS = {"TABLE": "tables", "VIEW": "views", "FUNCTION": "functions", "TYPE": "types", "SEQUENCE": "sequences"}
 
 
 def write_snapshot(cluster: Cluster, database: str, folder: Path) -> None:
-    """Replace `folder` by one file for each table, function, type and sequence of `database`."""
+    """Replace `folder` by one file for each table, view, function, type and sequence of `database`."""
     shutil.rmtree(folder, ignore_errors=True)
     for path, text in sorted(snapshot(cluster, database).items()):
         target = folder / path
@@ -38,8 +38,10 @@ def write_snapshot(cluster: Cluster, database: str, folder: Path) -> None:
 def snapshot(cluster: Cluster, database: str) -> dict[str, str]:
     """The files of a snapshot: path below the snapshot's folder → text."""
     files: dict[str, list[str]] = defaultdict(list)
-    for kind, schema, name, body in _entries(_dump(cluster, database)):
-        place = _place(kind, schema, name, body)
+    entries = list(_entries(_dump(cluster, database)))
+    views = {name for kind, _, name, _ in entries if kind == "VIEW"}
+    for kind, schema, name, body in entries:
+        place = _place(kind, schema, name, body, views)
         if place:
             files[place].append(body)
     return {path: "\n\n".join(bodies) + "\n" for path, bodies in files.items()}
@@ -62,7 +64,7 @@ def _entries(dump: str) -> Iterator[tuple[str, str, str, str]]:
             yield mark["type"], mark["schema"], mark["name"], text
 
 
-def _place(kind: str, schema: str, name: str, body: str) -> str | None:
+def _place(kind: str, schema: str, name: str, body: str, views: set[str]) -> str | None:
     """The file an entry belongs to: its own, or that of the object it speaks of."""
     if kind in {"ACL", "COMMENT"}:
         kind, _, name = name.partition(" ")
@@ -70,6 +72,8 @@ def _place(kind: str, schema: str, name: str, body: str) -> str | None:
             kind, name = "TABLE", name.partition(".")[0]
     elif kind not in _FOLDERS and (table := _TABLE_OF.search(body)):
         kind, name = "TABLE", table[1]
+    if kind == "TABLE" and name in views:  # what a dump says of a view, it says as of a table
+        kind = "VIEW"
     folder = _FOLDERS.get(kind)
     return f"{folder}/{schema}.{name.partition('(')[0]}.sql" if folder else None
 

@@ -18,6 +18,7 @@ from filaviva.errors import (
 )
 from filaviva.models import EnqueuedJob, Job, JobStatus, NewJob
 from filaviva.queue import FilaViva
+from filaviva.waiting import WhyWaiting
 
 __all__ = [
     "Conflict",
@@ -34,6 +35,7 @@ __all__ = [
     "PayloadTooLarge",
     "RateLimited",
     "Unavailable",
+    "WhyWaiting",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -57,8 +57,12 @@ class NewJob(BaseModel):
     """Travels through logs, to find what belongs together."""
     scheduled_at: AwareDatetime | None = None
     """Not before this time; it needs a time zone."""
+    expires_at: AwareDatetime | None = None
+    """No attempt starts after this time: a job that still waits then is cancelled. It needs a time zone."""
     max_attempts: int | None = None
     """Executions allowed, the first included."""
+    company_id: UUID | None = None
+    """A company that its owner belongs to; its members see the job."""
 
 
 class EnqueuedJob(BaseModel):
@@ -103,6 +107,8 @@ class Job(BaseModel):
     snoozes: int = 0
     scheduled_at: datetime | None = None
     """The caller's wish: not before this time."""
+    expires_at: datetime | None = None
+    """No attempt starts after this time."""
     next_run_at: datetime | None = None
     """When the engine will look at it again, while it waits for a time."""
     created_at: datetime

@@ -12,6 +12,7 @@ from filaviva.connection import Connection
 from filaviva.errors import InvalidRequest
 from filaviva.models import EnqueuedJob, Job, NewJob, from_row
 from filaviva.rpc import Row, Rpc
+from filaviva.waiting import WhyWaiting
 from filaviva.watch import job_not_found, watch_job
 
 
@@ -78,7 +79,9 @@ class FilaViva:
         idempotency_key: str | None = None,
         correlation_id: str | None = None,
         scheduled_at: datetime | None = None,
+        expires_at: datetime | None = None,
         max_attempts: int | None = None,
+        company_id: UUID | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> EnqueuedJob:
         """Enqueue one job. The parameters are the fields of `NewJob`.
@@ -101,7 +104,9 @@ class FilaViva:
             "idempotency_key": idempotency_key,
             "correlation_id": correlation_id,
             "scheduled_at": scheduled_at,
+            "expires_at": expires_at,
             "max_attempts": max_attempts,
+            "company_id": company_id,
             "metadata": metadata or {},
         }
         answers = await self._rpc.enqueue_jobs([_checked(job, "job")])
@@ -141,6 +146,14 @@ class FilaViva:
         parsed = _parse_id(job_id)
         await self._rpc.cancel_jobs({"ids": [str(parsed)]}, limit=1)
         return await self.get(parsed)
+
+    async def why_waiting(self, job_id: UUID | str) -> WhyWaiting:
+        """Why the job is not running: the reason, what holds it, and when it may go on.
+
+        Raises:
+            NotFound: there is no such job that you may see.
+        """
+        return from_row(WhyWaiting, await self._rpc.why_waiting(_parse_id(job_id)))
 
     def watch(self, job_id: UUID | str) -> AsyncGenerator[Job, None]:
         """Follow a job: its state now, then every newer one, until it ends.

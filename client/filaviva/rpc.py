@@ -96,6 +96,10 @@ class Rpc:
         """
         return _row(await self._call("cancel_jobs", {"p_filter": job_filter, "p_limit": limit}, repeatable=False))
 
+    async def why_waiting(self, job_id: UUID) -> Row:
+        """Why the job is not running: ``{reason, key, expected_at, ahead, details}``."""
+        return _row(await self._call("why_waiting", {"p_job_id": str(job_id)}, repeatable=True))
+
     async def get_job(self, job_id: UUID) -> Row | None:
         """The job's row, or None when the caller cannot see such a job."""
         rows = await self.select("jobs", where={"id": str(job_id)})

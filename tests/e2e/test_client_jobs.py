@@ -103,6 +103,18 @@ async def project(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
         yield running
 
 
+async def test_a_job_says_why_it_waits(project: Project) -> None:
+    async with project.client() as fila:
+        when = datetime.now(UTC) + timedelta(hours=1)
+        job = await fila.enqueue("noop", {}, scheduled_at=when, expires_at=when + timedelta(hours=1))
+        waiting = await fila.why_waiting(job.id)
+        assert (waiting.reason, waiting.expected_at) == ("scheduled", when)
+        assert waiting.text().startswith("Scheduled: waits for its time until")
+        assert (await fila.get(job.id)).expires_at == when + timedelta(hours=1)
+        with pytest.raises(NotFound):
+            await fila.why_waiting(uuid.uuid4())
+
+
 async def test_an_enqueued_job_is_there_as_it_was_given(project: Project) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     async with project.client() as fila:
