@@ -45,8 +45,8 @@ select j.queue, j.priority, j.fair_tag, j.seq, j.id, coalesce(j.user_id, '000000
 from public.jobs j
 where j.finished_at is null and j.msg_id is null and j.next_run_at is null and j.blocked_by is null;
 
-alter table public.queues alter column window_size set default 200;
-update public.queues set window_size = 200 where window_size = 1000;
+alter table public.queues alter column window_size set default 10000;
+update public.queues set window_size = 10000 where window_size = 1000;
 
 -- Messages --------------------------------------------------------------------------------------
 
@@ -61,16 +61,48 @@ begin
   return query execute format(
     $q$select m.msg_id,
         case when m.message ->> 'job_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (m.message ->> 'job_id')::uuid end,
-        m.vt > clock_timestamp(), m.enqueued_at
+        m.vt > $1, m.enqueued_at
       from pgmq.%I m%s$q$,
-    'q_' || p_queue, case when p_which = 'ready' then ' where m.vt <= clock_timestamp()' end
-  );
+    'q_' || p_queue, case when p_which = 'ready' then ' where m.vt <= $1' end
+  ) using clock_timestamp();
 end
 $$;
 comment on function filaviva.deliveries(text, text) is
   'The messages of a queue: ready ones in the window and hidden ones in flight, or the ready ones alone. Both are bounded, so reading them is cheap. The only statement that reads a pgmq table.';
 
 -- Turns -----------------------------------------------------------------------------------------
+
+create type filaviva.window_edges as (
+  size bigint, owner uuid, first_turn bigint, last_turn bigint
+);
+comment on type filaviva.window_edges is
+  'What stands ready in pgmq: an upper bound of how many, whose they are (all are of one owner), and the turns of the first and the last.';
+
+create function filaviva.window_edges(p_queue text) returns filaviva.window_edges
+language plpgsql stable
+set search_path = ''
+set enable_seqscan = off  -- the first and the last message, by index, however many there are
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+  v_first record; v_last record;
+  v_edges filaviva.window_edges;
+begin
+  execute format('select m.msg_id, m.message from pgmq.%I m where m.vt <= $1 order by m.msg_id limit 1', 'q_' || p_queue)
+    into v_first using clock_timestamp();
+  if v_first.msg_id is null then
+    return null;
+  end if;
+  execute format('select m.msg_id, m.message from pgmq.%I m where m.vt <= $1 order by m.msg_id desc limit 1', 'q_' || p_queue)
+    into v_last using clock_timestamp();
+  v_edges.size := v_last.msg_id - v_first.msg_id + 1;
+  select coalesce(j.fair_tag, 0) into v_edges.first_turn from public.jobs j where j.id = filaviva.job_id_of(v_first.message);
+  select j.user_id, coalesce(j.fair_tag, 0) into v_edges.owner, v_edges.last_turn from public.jobs j where j.id = filaviva.job_id_of(v_last.message);
+  return v_edges;
+end
+$$;
+comment on function filaviva.window_edges(text) is 'The first and the last ready message of a queue; null when there is none.';
 
 create function filaviva.turn_bases(p_queue text, p_priorities int[], p_owners uuid[])
 returns table (priority int, owner uuid, front bigint, base bigint)
@@ -79,27 +111,28 @@ set search_path = ''
 set enable_seqscan = off  -- the line fills and empties faster than its statistics: read it by its indexes
 set enable_sort = off
 as $$
+declare
+  v_window filaviva.window_edges := case when 0 = any (p_priorities) then filaviva.window_edges(p_queue) end;
 begin
   return query
-  with in_window as materialized (
-    select j.user_id, min(j.fair_tag) as first, max(j.fair_tag) as last
-    from filaviva.deliveries(p_queue, 'ready') d join public.jobs j on j.id = d.job_id
-    group by j.user_id
-  ), fronts as materialized (
+  with fronts as materialized (
     select p.priority, coalesce(least(
         (select d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = p.priority order by d.turn, d.seq limit 1),
-        case when p.priority = 0 then (select min(w.first) from in_window w) end
+        case when p.priority = 0 then v_window.first_turn end
       ), 0) as front
     from (select distinct u.priority from unnest(p_priorities) as u(priority)) p
   )
-  select k.priority, k.owner, f.front, greatest(f.front, w.last, (
-      select d.turn from filaviva.due_jobs d
-      where d.queue = p_queue and d.owner = coalesce(k.owner, '00000000-0000-0000-0000-000000000000') and d.priority = k.priority
-      order by d.turn desc limit 1
-    ))
+  select k.priority, k.owner, f.front, greatest(
+      f.front,
+      case when k.priority = 0 and v_window.size > 0 and v_window.owner is not distinct from k.owner then v_window.last_turn end,
+      (
+        select d.turn from filaviva.due_jobs d
+        where d.queue = p_queue and d.owner = coalesce(k.owner, '00000000-0000-0000-0000-000000000000') and d.priority = k.priority
+        order by d.turn desc limit 1
+      )
+    )
   from unnest(p_priorities, p_owners) as k(priority, owner)
-  join fronts f on f.priority = k.priority
-  left join in_window w on k.priority = 0 and w.user_id is not distinct from k.owner;
+  join fronts f on f.priority = k.priority;
 end
 $$;
 comment on function filaviva.turn_bases(text, int[], uuid[]) is

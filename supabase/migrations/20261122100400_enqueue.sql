@@ -1,7 +1,7 @@
 -- Enqueue, second edition: checks in one pass, expiry, companies, fair turns, the API's own limit.
 -- A job that may run now joins the line; it goes straight into pgmq when nobody is overtaken by it:
--- lowest priority, no group, no limit, nothing of its queue in the line, and the window's last turn
--- not above its own. Everything else waits in jobs. Row, place and message commit together.
+-- lowest priority, no group, no limit, nothing of its queue in the line, and nobody else's in the
+-- window. Everything else waits in jobs. Row, place and message commit together.
 
 drop function public.enqueue_jobs(jsonb);
 drop function filaviva.enqueue_jobs(jsonb);
@@ -253,7 +253,8 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  v_room int; v_last bigint;
+  v_window filaviva.window_edges;
+  v_owners record;
 begin
   if exists (select from filaviva.due_jobs d where d.queue = p_queue)
     or exists (select from public.jobs j where j.queue = p_queue and j.next_run_at <= p_now)
@@ -262,17 +263,18 @@ begin
   then
     return '{}';
   end if;
-  select q.window_size - count(d.msg_id), coalesce(max(j.fair_tag), 0) into v_room, v_last
-  from public.queues q left join filaviva.deliveries(p_queue, 'ready') d on true left join public.jobs j on j.id = d.job_id
-  where q.name = p_queue group by q.window_size;
-  if v_room <= 0 then
+  -- The window holds jobs of one owner, so that its ends tell all about it.
+  select count(distinct coalesce(n.user_id, '00000000-0000-0000-0000-000000000000')) as n, (array_agg(n.user_id))[1] as owner into v_owners
+  from unnest(p_jobs) n where n.queue = p_queue;
+  v_window := filaviva.window_edges(p_queue);
+  if v_owners.n > 1 or (v_window.size > 0 and v_window.owner is distinct from v_owners.owner) then
     return '{}';
   end if;
   return array(
     select n.ord from unnest(p_jobs) n
-    where n.queue = p_queue and n.priority = 0 and n.expires_at is null and p_turns[n.ord] > 0 and p_turns[n.ord] >= v_last
-    order by p_turns[n.ord], n.ord
-    limit v_room
+    where n.queue = p_queue and n.priority = 0 and n.expires_at is null and p_turns[n.ord] > 0
+    order by n.ord
+    limit greatest((select q.window_size from public.queues q where q.name = p_queue) - coalesce(v_window.size, 0), 0)
   );
 end
 $$;

@@ -91,17 +91,17 @@ language plpgsql volatile
 set search_path = ''
 as $$
 begin
-  if p_limit <= 0 or not exists (select from filaviva.deliveries(p_queue, 'ready')) then
-    return 0;
-  elsif not exists (select from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0) then
+  if not exists (select from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0) then
     return p_limit;
+  elsif (filaviva.window_edges(p_queue)).size is null then
+    return 0;
   end if;
   -- Both hold jobs: the window's come as far as their turns are among the next ones.
   return (
     select count(*) from (
       select t.waits_in_pgmq from (
-        select true as waits_in_pgmq, coalesce(j.fair_tag, 0) as turn
-        from filaviva.deliveries(p_queue, 'ready') m left join public.jobs j on j.id = m.job_id
+        (select true as waits_in_pgmq, coalesce(j.fair_tag, 0) as turn
+        from (select m.job_id from filaviva.deliveries(p_queue, 'ready') m order by m.msg_id limit p_limit) m left join public.jobs j on j.id = m.job_id)
         union all
         (select false, d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0 order by d.turn, d.seq limit p_limit)
       ) t
@@ -218,18 +218,14 @@ begin
     msg_ids := filaviva.send_messages(p_queue.name, job_ids, v_hidden_seconds);
     return;
   end if;
-  v_share := filaviva.window_share(p_queue.name, p_limit);
+  job_ids := filaviva.take_due(p_queue.name, 1, p_limit, p_now);
+  v_share := filaviva.window_share(p_queue.name, p_limit - cardinality(job_ids));
+  job_ids := job_ids || filaviva.take_due(p_queue.name, 0, p_limit - v_share - cardinality(job_ids), p_now);
+  msg_ids := filaviva.send_messages(p_queue.name, job_ids, v_hidden_seconds);
   if v_share > 0 then
-    job_ids := filaviva.take_due(p_queue.name, 1, p_limit, p_now);
-    v_share := least(v_share, p_limit - cardinality(job_ids));
-    job_ids := job_ids || filaviva.take_due(p_queue.name, 0, p_limit - v_share - cardinality(job_ids), p_now);
-    msg_ids := filaviva.send_messages(p_queue.name, job_ids, v_hidden_seconds);
     select * into v_window from filaviva.read_window(p_queue.name, v_hidden_seconds, v_share);
     job_ids := job_ids || v_window.job_ids;
     msg_ids := msg_ids || v_window.msg_ids;
-  else
-    job_ids := filaviva.take_due(p_queue.name, 0, p_limit, p_now);
-    msg_ids := filaviva.send_messages(p_queue.name, job_ids, v_hidden_seconds);
   end if;
 end
 $$;
@@ -243,12 +239,12 @@ declare
   v_msg_ids bigint[];
   v_ids uuid[];
 begin
-  if not exists (select from filaviva.deliveries(p_queue, 'ready')) then
+  if (filaviva.window_edges(p_queue)).size is null then
     return;
   end if;
   v_ids := array(
     select j.id from public.jobs j
-    where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready') d)) and j.status in ('pending', 'retrying') and j.msg_id is not null
+    where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready') d order by d.msg_id limit 1000)) and j.status in ('pending', 'retrying') and j.msg_id is not null
     for update skip locked
   );
   v_msg_ids := array(select j.msg_id from public.jobs j where j.id = any (v_ids));

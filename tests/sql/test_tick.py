@@ -117,8 +117,11 @@ def test_two_ticks_do_not_run_at_once(database: Database, engine: Engine) -> Non
 def test_the_migrations_schedule_the_engine(engine: Engine) -> None:
     rows = engine.connection.execute("select jobname, schedule, username from cron.job order by jobname").fetchall()
     assert rows == [
+        ("filaviva_alerts", "30 seconds", "postgres"),
         ("filaviva_prune", "0 2 * * *", "postgres"),
         ("filaviva_prune_messages", "0 */6 * * *", "postgres"),
+        ("filaviva_retention", "10 seconds", "postgres"),
+        ("filaviva_sample", "* * * * *", "postgres"),
         ("filaviva_sweep", "*/5 * * * *", "postgres"),
         ("filaviva_tick", "10 seconds", "postgres"),
     ]
