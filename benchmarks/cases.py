@@ -10,9 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
 import psycopg
+from psycopg.types.json import set_json_loads
 
 Jobs = list[dict[str, Any]]
+
+
+set_json_loads(orjson.loads)  # what the worker reads answers with
 
 
 class Case(Protocol):

@@ -148,9 +148,36 @@ $$;
 comment on function filaviva.apply_decisions(filaviva.decision[], timestamptz) is
   'Writes decisions to jobs, attempts, checkpoints and groups, and removes the messages. The jobs and groups must be locked.';
 
+create function filaviva.lock_groups(p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  perform from filaviva.job_groups g
+  where (g.queue, g.group_key) in (
+    select j.queue, j.group_key from public.jobs j where j.id = any (p_job_ids) and j.group_key is not null
+  )
+  order by g.queue, g.group_key for update;
+end
+$$;
+comment on function filaviva.lock_groups(uuid[]) is 'Locks the groups of some jobs, by key.';
+
+create or replace function filaviva.lock_jobs(p_job_ids uuid[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  perform filaviva.lock_groups(p_job_ids);
+  perform from public.jobs j where j.id = any (p_job_ids) order by j.id for update;
+end
+$$;
+
 create function filaviva.complete_jobs(p_results filaviva.settlement[], p_now timestamptz) returns uuid[]
 language plpgsql volatile
 set search_path = ''
+set enable_seqscan = off  -- each job by its id, in the order given: that of every lock on jobs
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_done uuid[] := '{}';
@@ -178,7 +205,7 @@ begin
   return v_done;
 end
 $$;
-comment on function filaviva.complete_jobs(filaviva.settlement[], timestamptz) is 'Completes those of the locked jobs whose claims hold, in one statement; answers which.';
+comment on function filaviva.complete_jobs(filaviva.settlement[], timestamptz) is 'Completes those of some jobs, in the order of their ids, whose claims hold; answers which. Their groups must be locked.';
 
 create function filaviva.settle_jobs(p_results jsonb) returns json
 language plpgsql security definer
@@ -195,13 +222,18 @@ begin
   if v_results = '{}' then
     return '[]';
   end if;
-  perform filaviva.lock_jobs(array(select r.job_id from unnest(v_results) r));
-  v_now := filaviva.now();
-  select coalesce(array_agg(f.element) filter (where f.outcome = 'done'), '{}'), coalesce(array_agg(f.element) filter (where f.outcome <> 'done'), '{}')
+  select coalesce(array_agg(f.element order by f.job_id) filter (where f.outcome = 'done'), '{}'),
+    coalesce(array_agg(f.element) filter (where f.outcome <> 'done'), '{}')
   into v_done, v_other
   from (
-    select distinct on (r.job_id) r as element, r.outcome from unnest(v_results) r order by r.job_id, r.ord  -- a job's first element counts
+    select distinct on (r.job_id) r as element, r.job_id, r.outcome from unnest(v_results) r order by r.job_id, r.ord  -- a job's first element counts
   ) f;
+  if v_other = '{}' then
+    perform filaviva.lock_groups(array(select r.job_id from unnest(v_done) r));  -- the one statement below locks the jobs itself
+  else
+    perform filaviva.lock_jobs(array(select r.job_id from unnest(v_results) r));
+  end if;
+  v_now := filaviva.now();
   v_completed := filaviva.complete_jobs(v_done, v_now);
   if cardinality(v_completed) = cardinality(v_results) then
     return (select json_agg(json_build_object('job_id', r.job_id, 'applied', 'ok', 'status', 'completed')) from unnest(v_results) r);
