@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INPUT ?= examples/publication.json
+# The oldest PostgreSQL that serves, where Debian's postgresql-15 puts it.
+OLDEST_POSTGRES ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
 
@@ -25,8 +27,11 @@ demo: $(READY) ## Run the main job, from HTTP to live status (INPUT=file.json fo
 	@exec $(BIN)/python -m examples.demo $(INPUT)
 
 .PHONY: test
-test: $(READY) ## Run all tests
+test: $(READY) ## Run all tests, and those of the SQL a second time on PostgreSQL 15, where it is installed
 	$(BIN)/python -m pytest -q -m "not faults and not official_cli"
+	@test -x $(OLDEST_POSTGRES)/postgres || echo "Left out: the SQL tests on PostgreSQL 15; there is none in $(OLDEST_POSTGRES) (Debian: postgresql-15)."
+	@test ! -x $(OLDEST_POSTGRES)/postgres || echo "The SQL tests again, on PostgreSQL 15 and pgmq 1.5.1:"
+	@test ! -x $(OLDEST_POSTGRES)/postgres || DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) $(BIN)/python -m pytest -q --oldest-pgmq -m "not faults" tests/sql
 
 .PHONY: check
 check: $(READY) ## Check style, types, imports, the snapshot and the official advisors

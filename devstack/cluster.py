@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from devstack.install import postgres_home
+from devstack.install import InstallationError, find_installation, postgres_home
 
 SUPERUSER = "supabase_admin"
 """The bootstrap superuser, as on hosted Supabase; `postgres` is an ordinary owner there and here."""
@@ -42,6 +42,8 @@ SETTINGS: Mapping[str, str] = {
     "scram_iterations": "1",  # a known password on loopback: key stretching only slows connecting
     "shared_preload_libraries": "pg_stat_statements",
 }
+SINCE: Mapping[str, int] = {"scram_iterations": 16}
+"""The major version that brought a setting, where that matters."""
 
 
 class ClusterError(RuntimeError):
@@ -94,7 +96,12 @@ class Cluster:
 
 
 def start_cluster(
-    data_dir: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, log: Path | None = None
+    data_dir: Path,
+    *,
+    port: int = 0,
+    settings: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    postgres_bin: Path | None = None,
 ) -> Cluster:
     """Start a server on `data_dir`, creating its data with roles and schemas the first time.
 
@@ -103,20 +110,21 @@ def start_cluster(
         port: TCP port on loopback; 0 takes a free one.
         settings: PostgreSQL settings over `SETTINGS`, for instance ``{"fsync": "off"}`` for tests.
         log: file for the server's log; default ``postgres.log`` beside the data.
+        postgres_bin: programs of another PostgreSQL, version 15 or newer; default the packaged one.
 
     Raises:
-        ClusterError: the port is taken, or the server did not come up.
+        ClusterError: the port is taken, that PostgreSQL cannot serve, or the server did not come up.
     """
     place = _place_for(data_dir)
-    home = postgres_home(place)
     data = place / "data"
+    home, major = _installed(place, data, postgres_bin)
     fresh = not (data / "PG_VERSION").exists()
     if fresh:
         _create(home, data)
     else:
         _stop_leftover(data)
     port = _usable(port) if port else free_port()
-    process = _launch(home, data, port, {**SETTINGS, **(settings or {})}, log or place / "postgres.log")
+    process = _launch(home, data, port, {**_settings_of(major), **(settings or {})}, log or place / "postgres.log")
     cluster = Cluster(home, data, port, process)
     try:
         _wait_until_ready(cluster, log or place / "postgres.log")
@@ -158,6 +166,27 @@ def _usable(port: int) -> int:
 def remove_cluster(data_dir: Path) -> None:
     """Delete everything `start_cluster` made for `data_dir`; the server must be stopped."""
     shutil.rmtree(_place_for(data_dir), ignore_errors=True)
+
+
+def _installed(place: Path, data: Path, postgres_bin: Path | None) -> tuple[Path, int]:
+    """Where the programs are to be run from, and their major version, which the data must be of."""
+    try:
+        source = find_installation(postgres_bin)
+    except InstallationError as error:
+        raise ClusterError(str(error)) from None
+    version_file = data / "PG_VERSION"
+    made_by = int(version_file.read_text()) if version_file.exists() else source.major
+    if made_by != source.major:
+        raise ClusterError(
+            f"the database in {data} is of PostgreSQL {made_by}, and {source.programs} is {source.version};"
+            f" use a PostgreSQL {made_by}, another folder (--data-dir), or delete this one (stop --delete)"
+        )
+    return postgres_home(place, source), source.major
+
+
+def _settings_of(major: int) -> Mapping[str, str]:
+    """`SETTINGS`, without those that are newer than the server."""
+    return {name: value for name, value in SETTINGS.items() if major >= SINCE.get(name, 0)}
 
 
 def _place_for(data_dir: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from devstack.cluster import Cluster, remove_cluster, start_cluster
 from devstack.migrations import apply_migrations, find_migrations
+from tests.sql.oldest_pgmq import install_oldest_pgmq
 
 REPOSITORY = Path(__file__).parent.parent
 MIGRATIONS = REPOSITORY / "supabase" / "migrations"
@@ -36,15 +37,29 @@ class Database:
         return self.cluster.connect(self.name, user)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--oldest-pgmq`: run on pgmq as hosted projects have it, not on the newest."""
+    parser.addoption("--oldest-pgmq", action="store_true", help="migrate on pgmq 1.5.1, as hosted projects have it")
+
+
+def postgres_bin() -> Path | None:
+    """The PostgreSQL to test on: that of DEVSTACK_POSTGRES_BIN, or None for the packaged one."""
+    chosen = os.environ.get("DEVSTACK_POSTGRES_BIN")
+    return Path(chosen) if chosen else None
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A server that does not wait for the disk; durability has tests of its own."""
     settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     folder = _folder_in_memory() or tmp_path_factory.mktemp("cluster")
-    running = start_cluster(folder, settings=settings)
+    running = start_cluster(folder, settings=settings, postgres_bin=postgres_bin())
     try:
         running.clone("postgres", BARE)
         running.clone("postgres", MIGRATED)
+        if pytestconfig.getoption("oldest_pgmq"):
+            with running.connect(MIGRATED) as admin:
+                install_oldest_pgmq(admin)
         apply_migrations(running.dsn(MIGRATED), find_migrations(MIGRATIONS))
         yield running
     finally:

@@ -63,7 +63,7 @@ $$;
 -- Messages --------------------------------------------------------------------------------------
 
 drop function filaviva.deliveries(text);
-create function filaviva.deliveries(p_queue text, p_which text default 'all')
+create function filaviva.deliveries(p_queue text, p_which text default 'all', p_limit int default null)
 returns table (msg_id bigint, job_id uuid, hidden boolean, enqueued_at timestamptz)
 language plpgsql stable
 set search_path = ''
@@ -74,13 +74,15 @@ begin
     $q$select m.msg_id,
         case when m.message ->> 'job_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (m.message ->> 'job_id')::uuid end,
         m.vt > $1, m.enqueued_at
-      from pgmq.%I m%s$q$,
-    'q_' || p_queue, case when p_which = 'ready' then ' where m.vt <= $1' end
-  ) using clock_timestamp();
+      from pgmq.%I m %s$q$,
+    'q_' || p_queue,
+    case p_which when 'ready' then 'where m.vt <= $1' when 'hidden' then 'where m.vt > $1' end
+      || case when p_limit is not null then ' order by m.msg_id limit $2' else '' end
+  ) using clock_timestamp(), p_limit;
 end
 $$;
-comment on function filaviva.deliveries(text, text) is
-  'The messages of a queue: ready ones in the window and hidden ones in flight, or the ready ones alone. Both are bounded, so reading them is cheap. The only statement that reads a pgmq table.';
+comment on function filaviva.deliveries(text, text, int) is
+  'The messages of a queue: all, the ready ones in the window, or the hidden ones in flight; with a limit the first of them. With window_edges() the only reader of a pgmq table.';
 
 -- Turns -----------------------------------------------------------------------------------------
 
@@ -98,19 +100,20 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  v_first record; v_last record;
   v_edges filaviva.window_edges;
+  v_first_id bigint; v_first jsonb;
+  v_last_id bigint; v_last jsonb;
 begin
   execute format('select m.msg_id, m.message from pgmq.%I m where m.vt <= $1 order by m.msg_id limit 1', 'q_' || p_queue)
-    into v_first using clock_timestamp();
-  if v_first.msg_id is null then
+    into v_first_id, v_first using clock_timestamp();
+  if v_first_id is null then
     return null;
   end if;
   execute format('select m.msg_id, m.message from pgmq.%I m where m.vt <= $1 order by m.msg_id desc limit 1', 'q_' || p_queue)
-    into v_last using clock_timestamp();
-  v_edges.size := v_last.msg_id - v_first.msg_id + 1;
-  select coalesce(j.fair_tag, 0) into v_edges.first_turn from public.jobs j where j.id = filaviva.job_id_of(v_first.message);
-  select j.user_id, coalesce(j.fair_tag, 0) into v_edges.owner, v_edges.last_turn from public.jobs j where j.id = filaviva.job_id_of(v_last.message);
+    into v_last_id, v_last using clock_timestamp();
+  v_edges.size := v_last_id - v_first_id + 1;
+  select coalesce(j.fair_tag, 0) into v_edges.first_turn from public.jobs j where j.id = filaviva.job_id_of(v_first);
+  select j.user_id, coalesce(j.fair_tag, 0) into v_edges.owner, v_edges.last_turn from public.jobs j where j.id = filaviva.job_id_of(v_last);
   return v_edges;
 end
 $$;

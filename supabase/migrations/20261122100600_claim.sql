@@ -101,7 +101,7 @@ begin
     select count(*) from (
       select t.waits_in_pgmq from (
         (select true as waits_in_pgmq, coalesce(j.fair_tag, 0) as turn
-        from (select m.job_id from filaviva.deliveries(p_queue, 'ready') m order by m.msg_id limit p_limit) m left join public.jobs j on j.id = m.job_id)
+        from filaviva.deliveries(p_queue, 'ready', p_limit) m left join public.jobs j on j.id = m.job_id)
         union all
         (select false, d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0 order by d.turn, d.seq limit p_limit)
       ) t
@@ -286,7 +286,7 @@ begin
   end if;
   v_ids := array(
     select j.id from public.jobs j
-    where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready') d order by d.msg_id limit 1000)) and j.status in ('pending', 'retrying') and j.msg_id is not null
+    where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready', 1000) d)) and j.status in ('pending', 'retrying') and j.msg_id is not null
     for update skip locked
   );
   v_msg_ids := array(select j.msg_id from public.jobs j where j.id = any (v_ids));
@@ -441,6 +441,39 @@ end
 $$;
 comment on function filaviva.claim_job(uuid, text, uuid) is 'Takes one job by its id, or says why it cannot be had now.';
 
+create or replace function filaviva.running(p_queue text) returns int
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select count(*) from filaviva.deliveries(p_queue, 'hidden') d
+    join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
+    where j.status = 'processing'
+  );
+end
+$$;
+
+create or replace function filaviva.rescue_jobs(p_limit int) returns int
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_queue public.queues;
+  v_rescued int := 0;
+begin
+  for v_queue in select * from public.queues q order by q.name loop
+    v_rescued := v_rescued + filaviva.rescue(v_queue, array(
+      select j.id from public.jobs j
+      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name, 'hidden') d))
+        and filaviva.is_lost(j, v_queue, filaviva.now())
+      limit p_limit - v_rescued
+    ));
+  end loop;
+  return v_rescued;
+end
+$$;
+
 create or replace function filaviva.wants_drain(p_queue public.queues) returns boolean
 language plpgsql stable
 set search_path = ''
@@ -448,7 +481,7 @@ as $$
 begin
   return p_queue.paused_at is null
     and (p_queue.concurrency is null or filaviva.running(p_queue.name) < p_queue.concurrency)
-    and (exists (select from filaviva.due_jobs d where d.queue = p_queue.name) or exists (select from filaviva.deliveries(p_queue.name, 'ready')));
+    and (exists (select from filaviva.due_jobs d where d.queue = p_queue.name) or exists (select from filaviva.deliveries(p_queue.name, 'ready', 1)));
 end
 $$;
 
@@ -465,7 +498,7 @@ begin
     where q.paused_at is null and (
       exists (select from filaviva.due_jobs d where d.queue = q.name)
       or filaviva.next_due_in_ms(q.name, v_now) = 0
-      or exists (select from filaviva.deliveries(q.name, 'ready'))
+      or exists (select from filaviva.deliveries(q.name, 'ready', 1))
     )
   );
 end

@@ -123,6 +123,7 @@ begin
     end;
   end loop;
   delete from filaviva.claim_requests r where r.created_at < clock_timestamp() - interval '1 hour';
+  perform filaviva.prune_hits(v_now);
   update filaviva.heartbeats set at = v_now, problem = v_problem where name = 'tick';
   return jsonb_build_object('released', v_released, 'rescued', v_rescued, 'kicked', v_kicked);
 end

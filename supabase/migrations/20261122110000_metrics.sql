@@ -52,7 +52,7 @@ begin
   return (
     select min(w.since) from (
       select j.updated_at as since from public.jobs j
-      where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready') d)) and j.status in ('pending', 'retrying')
+      where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready', 100) d)) and j.status in ('pending', 'retrying')
       union all
       -- The longest waiting stands near the front of its priority, since every owner's first does.
       select j.updated_at

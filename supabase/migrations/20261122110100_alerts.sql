@@ -100,7 +100,7 @@ begin
   return exists (select from filaviva.claim_times c where c.queue = p_queue and c.claimed_at > p_since)
     or exists (
       select from public.jobs j
-      where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue) d))
+      where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'hidden') d))
         and j.status = 'processing' and j.lease_expires_at > filaviva.now()
     );
 end

@@ -174,7 +174,7 @@ begin
         order by j.blocked_by, j.priority desc, j.seq limit p_limit)
       union all
       (select j.id from public.jobs j
-        where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready') d))
+        where j.id = any (array(select d.job_id from filaviva.deliveries(p_queue, 'ready', p_limit) d))
           and j.status in ('pending', 'retrying') and j.msg_id is not null and j.committed_at is null)
     ) w
     limit p_limit

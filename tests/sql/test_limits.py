@@ -187,6 +187,16 @@ def test_claims_that_meet_never_exceed_the_limit_together(limited: Engine, datab
     assert len(claimed(limited)) == 1
 
 
+def test_the_tick_forgets_hits_that_no_longer_count(limited: Engine) -> None:
+    send(limited, "a", 3)
+    claimed(limited)
+    limited.call("tick")
+    assert limited.value("select count(*) from filaviva.rate_limit_hits") == 3
+    limited.step_clock(timedelta(seconds=13))
+    limited.call("tick")
+    assert limited.value("select count(*) from filaviva.rate_limit_hits") == 0
+
+
 @pytest.mark.parametrize(
     ("call", "arguments", "message"),
     [

@@ -80,7 +80,7 @@ def test_no_api_role_can_repair_or_break_the_schedule(engine: Engine) -> None:
 
 def test_a_queue_that_is_broken_stops_no_other_and_is_told(engine: Engine) -> None:
     make_queue(engine, "a_broken_one")
-    engine.connection.execute("drop table pgmq.q_a_broken_one")
+    engine.connection.execute("alter table pgmq.q_a_broken_one rename to was_broken")
     engine.call("configure_drain", "http://127.0.0.1:9/", "token", 200)
     engine.enqueue({"kind": "task"})
     assert engine.call("tick")["kicked"] == 1
