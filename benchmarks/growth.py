@@ -1,11 +1,14 @@
 """What a claim of 100 costs as the backlog grows: a thousand waiting jobs beside a million, in one run.
 
-Three backlogs of the same size behind it: due jobs in the line, jobs scheduled for later, and jobs
-parked under a limit. Each is measured by the median of several claims, and by the buffers one touches.
+Two backlogs: due jobs, and jobs scheduled for later. Each is measured by the median of several claims,
+small and large taking turns, and by the buffers that one claim touches.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import uuid4
@@ -16,7 +19,9 @@ from benchmarks.cases import one, seconds
 from devstack.cluster import Cluster
 
 SIZES = (1_000, 1_000_000)
-CLAIMS = 15
+CLAIMS = 25
+WARM_UP = 10
+"""Claims before the first that counts: plans are made, pages are read."""
 BATCH = 100
 PER_CALL = 10_000
 
@@ -32,17 +37,19 @@ class Growth:
 
 
 def measure(cluster: Cluster, sizes: tuple[int, ...] = SIZES) -> list[Growth]:
-    """A row for each backlog and size; each starts from an empty database of its own."""
+    """A row for each backlog and size. `cluster` has a migrated database `template_growth` that nobody uses."""
     figures = []
     for backlog, more in (("due", {}), ("scheduled", {"scheduled_at": "2099-01-01T00:00:00Z"})):
-        for size in sizes:
-            cluster.clone("postgres", "growth")
-            try:
-                with cluster.connect("growth", "postgres") as connection:
-                    _fill(connection, size, more)
-                    figures.append(_cost(connection, backlog, size))
-            finally:
-                cluster.drop("growth")
+        with ExitStack() as stack:
+            connections = [stack.enter_context(_filled(cluster, size, more)) for size in sizes]
+            times: list[list[float]] = [[] for _ in sizes]
+            for turn in range(WARM_UP + CLAIMS):
+                for connection, measured in zip(connections, times, strict=True):
+                    spent = seconds(partial(_claim, connection))
+                    if turn >= WARM_UP:
+                        measured.append(spent)
+            for size, connection, measured in zip(sizes, connections, times, strict=True):
+                figures.append(Growth(backlog, size, median(measured) * 1000, _buffers(connection)))
     return figures
 
 
@@ -59,28 +66,34 @@ def ratios(figures: list[Growth]) -> dict[str, float]:
     return {name: rows[-1].milliseconds / rows[0].milliseconds for name, rows in grouped.items()}
 
 
-def _fill(connection: psycopg.Connection, size: int, more: dict[str, Any]) -> None:
-    connection.execute("select public.create_queue('bench')")
-    connection.execute("""select public.register_kind('bench', '{"queue": "bench"}')""")
-    ready = CLAIMS * BATCH * 2  # what the claims take, beside the backlog
-    for count, fields in ((size, more), (ready, {})):
-        for begin in range(0, count, PER_CALL):
-            jobs = [{"kind": "bench", "payload": {"n": 1}, **fields}] * min(PER_CALL, count - begin)
-            connection.execute("select public.enqueue_jobs(%s)", (json.dumps(jobs),))
-    connection.execute("vacuum analyze")
+@contextmanager
+def _filled(cluster: Cluster, size: int, more: dict[str, Any]) -> Iterator[psycopg.Connection]:
+    """A database with so many jobs waiting and, beside them, what the claims take."""
+    name = f"growth_{size}"
+    cluster.clone("template_growth", name)
+    try:
+        with cluster.connect(name, "postgres") as connection:
+            connection.execute("select public.create_queue('bench')")
+            connection.execute("""select public.register_kind('bench', '{"queue": "bench"}')""")
+            for count, fields in ((size, more), ((CLAIMS + WARM_UP + 1) * BATCH, {})):
+                for begin in range(0, count, PER_CALL):
+                    jobs = [{"kind": "bench", "payload": {"n": 1}, **fields}] * min(PER_CALL, count - begin)
+                    connection.execute("select public.enqueue_jobs(%s)", (json.dumps(jobs),))
+            connection.execute("vacuum analyze")
+            yield connection
+    finally:
+        cluster.drop(name)
 
 
-def _cost(connection: psycopg.Connection, backlog: str, size: int) -> Growth:
-    def claim() -> Any:
-        return one(connection, "select public.claim_jobs('bench', %s, 'bench', %s)", BATCH, uuid4())
+def _claim(connection: psycopg.Connection) -> Any:
+    return one(connection, "select public.claim_jobs('bench', %s, 'bench', %s)", BATCH, uuid4())
 
-    for _ in range(3):  # plans are made, pages are read
-        claim()
-    times = [seconds(claim) for _ in range(CLAIMS)]
+
+def _buffers(connection: psycopg.Connection) -> int:
     plan = one(
         connection,
         "explain (analyze, buffers, format json) select filaviva.claim_jobs('bench', %s, 'bench', gen_random_uuid())",
         BATCH,
     )
     top = plan[0]["Plan"]
-    return Growth(backlog, size, median(times) * 1000, top["Shared Hit Blocks"] + top["Shared Read Blocks"])
+    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
