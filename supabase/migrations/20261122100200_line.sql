@@ -5,7 +5,7 @@
 -- fair_tag is a job's turn among those of its queue and priority. Turns are handed out so that no
 -- owner waits behind another's backlog: a new job gets one more than its owner's last turn in the
 -- line, or than the line's front when the owner has none there. A job that comes back, from a
--- backoff or a limit, takes the turn that it had, or the next one when the line has not come so far.
+-- backoff or a limit, takes the turn that it had, or the front's when the line has not come so far.
 -- Equal turns go by order of enqueue. Nobody can be overtaken for ever: a turn is handed out only
 -- while the front is below it.
 
@@ -167,9 +167,10 @@ begin
   ), owners as (
     select array_agg(o.priority::int) as priorities, array_agg(o.user_id) as ids from (select distinct c.priority, c.user_id from coming c) o
   ), turns as (
-    select c.id, case when c.fair_tag is null then b.base + c.place else least(c.fair_tag, b.front + 1) end as turn
+    select c.id, case when c.fair_tag is null then b.base + c.place else least(c.fair_tag, greatest(b.front, 1)) end as turn
     from coming c, owners o, filaviva.turn_bases(p_queue, o.priorities, o.ids) b
-    where b.priority = c.priority and b.owner is not distinct from c.user_id
+    where b.priority = c.priority
+      and coalesce(b.owner, '00000000-0000-0000-0000-000000000000') = coalesce(c.user_id, '00000000-0000-0000-0000-000000000000')
   ), placed as (
     update public.jobs j set
       fair_tag = t.turn, next_run_at = null, blocked_by = null, msg_id = null,

@@ -34,6 +34,7 @@ create table filaviva.rate_limit_hits (
 );
 create index rate_limit_hits_by_key on filaviva.rate_limit_hits (limiter, key, at);
 create index rate_limit_hits_by_age on filaviva.rate_limit_hits (limiter, at);
+create index rate_limit_hits_by_job on filaviva.rate_limit_hits (job_id) where job_id is not null;
 comment on table filaviva.rate_limit_hits is 'One row a hit; kept while it counts.';
 
 create table filaviva.parked_keys (
@@ -57,16 +58,28 @@ comment on function filaviva.start_slack() is 'How long after its claim a job un
 
 -- Counting --------------------------------------------------------------------------------------
 
-create function filaviva.limit_key(p_job public.jobs, p_path text) returns text
-language sql immutable
+create function filaviva.fold_key(p_key text) returns text
+language plpgsql immutable
 set search_path = ''
 as $$
-  select case p_path
+begin
+  return case when length(p_key) > 200 then left(p_key, 150) || ':' || md5(p_key) else p_key end;
+end
+$$;
+comment on function filaviva.fold_key(text) is 'A key as limits keep it: a long one keeps its beginning and a hash, since an index bears no more.';
+
+create function filaviva.limit_key(p_job public.jobs, p_path text) returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return filaviva.fold_key(case p_path
     when 'queue' then p_job.queue when 'kind' then p_job.kind when 'user_id' then p_job.user_id::text
     when 'company_id' then p_job.company_id::text when 'instance_id' then p_job.instance_id when 'group_key' then p_job.group_key
     else case split_part(p_path, '.', 1) when 'payload' then p_job.payload else p_job.metadata end
       #>> (string_to_array(p_path, '.'))[2:]
-  end
+  end);
+end
 $$;
 comment on function filaviva.limit_key(public.jobs, text) is 'What a job counts as under a limit; null when the limit does not concern it.';
 
@@ -90,20 +103,58 @@ $$;
 comment on function filaviva.allowance(public.rate_limiters, text, timestamptz) is
   'How many hits a key has left now, and when it has one more: null while none counts.';
 
+-- Keys are locked by bucket: a bounded number of locks however many keys. Who parks a job, wakes a
+-- key or counts its hits holds the key's bucket to its commit, so that nobody misses what another does.
+
+create function filaviva.key_bucket(p_limiter text, p_key text) returns int
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return hashtext(p_limiter || ':' || p_key) & 1023;
+end
+$$;
+
+create function filaviva.try_key(p_limiter text, p_key text) returns boolean
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  return pg_try_advisory_xact_lock(hashtext('filaviva.limit'), filaviva.key_bucket(p_limiter, p_key));
+end
+$$;
+comment on function filaviva.try_key(text, text) is 'Locks a key of a limit for this transaction unless another holds it; never waits.';
+
+create function filaviva.lock_keys(p_limiters text[], p_keys text[]) returns void
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_bucket int;
+begin
+  for v_bucket in
+    select distinct filaviva.key_bucket(k.limiter, k.key) from unnest(p_limiters, p_keys) as k(limiter, key) order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtext('filaviva.limit'), v_bucket);
+  end loop;
+end
+$$;
+comment on function filaviva.lock_keys(text[], text[]) is 'Locks keys of limits in one order, waiting for them.';
+
 -- Admission -------------------------------------------------------------------------------------
 
 create type filaviva.admission as (admitted uuid[], refused uuid[], limiters text[], keys text[], skipped uuid[]);
 comment on type filaviva.admission is
   'Which of some jobs may run under their limits; for a refused one the limit and key that refuse it; skipped ones were not needed, or have a key that another claim is counting.';
 
-create function filaviva.admit(p_queue text, p_job_ids uuid[], p_limit int, p_now timestamptz) returns filaviva.admission
+create function filaviva.admit(p_queue text, p_job_ids uuid[], p_limit int) returns filaviva.admission
 language plpgsql volatile
 set search_path = ''
 as $$
 declare
   v_answer filaviva.admission := row('{}', '{}', '{}', '{}', '{}');
   v_left jsonb := '{}';      -- limiter:key → hits left; null when another claim counts that key
-  v_hit record; v_job record; v_names text[]; v_limiters text[]; v_keys text[]; v_at int; v_mine boolean;
+  v_hit record; v_job record; v_names text[]; v_limiters text[]; v_keys text[]; v_at int; v_mine boolean; v_now timestamptz;
 begin
   for v_hit in
     select distinct l.name, filaviva.limit_key(j, q.key) as key, l as limiter
@@ -111,10 +162,11 @@ begin
     where q.queue = p_queue and j.id = any (p_job_ids) and filaviva.limit_key(j, q.key) is not null
     order by 1, 2
   loop
-    v_mine := pg_try_advisory_xact_lock(hashtext('filaviva.limit'), hashtext(v_hit.name || ':' || v_hit.key));
+    v_mine := filaviva.try_key(v_hit.name, v_hit.key);
+    v_now := filaviva.now();
     -- A statement of its own: what it counts must have been committed before the lock was had.
     v_left := v_left || jsonb_build_object(v_hit.name || ':' || v_hit.key,
-      case when v_mine then (filaviva.allowance(v_hit.limiter, v_hit.key, p_now)).remaining end);
+      case when v_mine then (filaviva.allowance(v_hit.limiter, v_hit.key, v_now)).remaining end);
   end loop;
 
   for v_job in
@@ -142,7 +194,7 @@ begin
       v_answer.admitted := v_answer.admitted || v_job.id;
       for v_i in 1 .. cardinality(v_names) loop
         v_left := jsonb_set(v_left, array[v_names[v_i]], to_jsonb((v_left ->> v_names[v_i])::int - 1));
-        insert into filaviva.rate_limit_hits (limiter, key, at, job_id) values (v_limiters[v_i], v_keys[v_i], p_now, v_job.id);
+        insert into filaviva.rate_limit_hits (limiter, key, at, job_id) values (v_limiters[v_i], v_keys[v_i], v_now, v_job.id);
       end loop;
     else
       v_answer.refused := v_answer.refused || v_job.id;
@@ -153,8 +205,8 @@ begin
   return v_answer;
 end
 $$;
-comment on function filaviva.admit(text, uuid[], int, timestamptz) is
-  'Takes the hits of at most p_limit locked jobs, in their order, as far as every limit of each allows. Never waits: a key that another claim counts is left alone.';
+comment on function filaviva.admit(text, uuid[], int) is
+  'Takes the hits of at most p_limit locked jobs, in their order and at the time of the count, as far as every limit of each allows. Never waits: a key that another claim counts is left alone.';
 
 create function filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamptz) returns void
 language plpgsql volatile
@@ -178,16 +230,21 @@ create function filaviva.give_back_hits(p_job_ids uuid[], p_now timestamptz) ret
 language plpgsql volatile
 set search_path = ''
 as $$
+declare
+  v_limiters text[]; v_keys text[];
 begin
+  if p_job_ids = '{}' then
+    return;
+  end if;
   with given_back as (
-    delete from filaviva.rate_limit_hits h
-    using public.jobs j, public.queue_limits q
-    where j.id = any (p_job_ids) and q.queue = j.queue
-      and h.limiter = q.limiter and h.key = filaviva.limit_key(j, q.key) and h.at = j.started_at and h.job_id = j.id
+    delete from filaviva.rate_limit_hits h using public.jobs j
+    where j.id = any (p_job_ids) and h.job_id = j.id and h.at >= j.started_at
     returning h.limiter, h.key
   )
+  select array_agg(g.limiter), array_agg(g.key) into v_limiters, v_keys from (select distinct limiter, key from given_back) g;
+  perform filaviva.lock_keys(v_limiters, v_keys);
   update filaviva.parked_keys k set next_at = p_now
-  from (select distinct g.limiter, g.key from given_back g) g where k.limiter = g.limiter and k.key = g.key;
+  from unnest(v_limiters, v_keys) as g(limiter, key) where k.limiter = g.limiter and k.key = g.key;
 end
 $$;
 comment on function filaviva.give_back_hits(uuid[], timestamptz) is 'Forgets the hits of claims that started nothing; what waits for those keys looks again.';
@@ -242,6 +299,7 @@ language plpgsql volatile
 set search_path = ''
 as $$
 begin
+  perform filaviva.lock_keys(array_agg(k.limiter), array_agg(k.key)) from filaviva.parked_keys k where k.limiter = p_limiter;
   update filaviva.parked_keys k set next_at = filaviva.now() where k.limiter = p_limiter;
   perform filaviva.mark_for_kick(array(select distinct k.queue from filaviva.parked_keys k where k.limiter = p_limiter));
 end
@@ -267,7 +325,7 @@ begin
   if not found then
     perform filaviva.fail(404, 'unknown_limiter', format('There is no rate limiter %L.', p_limiter), 'Make it with set_rate_limiter(), or correct its name.');
   end if;
-  select * into v_left from filaviva.allowance(v_limiter, p_key, v_now);
+  select * into v_left from filaviva.allowance(v_limiter, filaviva.fold_key(p_key), v_now);
   return jsonb_build_object(
     'allowed', v_left.remaining > 0, 'remaining', greatest(v_left.remaining, 0), 'limit', v_limiter.max_hits, 'window_seconds', v_limiter.window_seconds,
     'retry_after', case when v_left.remaining > 0 then 0 else ceil(extract(epoch from v_left.next_at - v_now))::int end
@@ -295,7 +353,7 @@ begin
     return;
   end if;
   select * into v_left from filaviva.allowance(v_limiter, p_user_id::text, v_now);
-  if v_left.remaining < v_limiter.max_hits / 5 then
+  if v_left.remaining < greatest(v_limiter.max_hits / 5, 100) then
     -- Near the limit the calls of one user are counted one after the other, so that none slips by.
     perform pg_advisory_xact_lock(hashtext('filaviva.api'), hashtext(p_user_id::text));
     select * into v_left from filaviva.allowance(v_limiter, p_user_id::text, v_now);

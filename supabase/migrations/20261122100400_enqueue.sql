@@ -19,11 +19,18 @@ declare
   c_known constant text[] := array['kind', 'queue', 'payload', 'metadata', 'priority', 'group_key', 'idempotency_key',
     'correlation_id', 'scheduled_at', 'expires_at', 'max_attempts', 'company_id', 'instance_id', 'user_id'];
   c_time constant text := '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$';
+  -- No number that a caller's JSON cannot hold: whoever reads one such job would lose the whole answer.
+  c_huge constant jsonpath := '$.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))';
+  v_text text;
+  v_is_long boolean; v_has_digits boolean;
   v_bad int;
 begin
   if p_jobs is null or jsonb_typeof(p_jobs) <> 'array' or jsonb_array_length(p_jobs) not between 1 and 10000 then
     perform filaviva.fail(400, 'invalid_jobs', 'p_jobs must be an array of 1 to 10,000 jobs.', 'Send [{"kind": …, "payload": …}, …].');
   end if;
+  v_text := p_jobs::text;  -- what is rare is looked for once in the whole
+  v_is_long := octet_length(v_text) > 64000;
+  v_has_digits := v_text ~ '[0-9]{250}';
   select e.ord - 1 into v_bad
   from jsonb_array_elements(p_jobs) with ordinality as e(job, ord)
   where case when jsonb_typeof(e.job) <> 'object' then true else
@@ -39,8 +46,8 @@ begin
     or length(e.job ->> 'instance_id') not between 1 and 200
     or e.job ->> 'scheduled_at' !~ c_time
     or e.job ->> 'expires_at' !~ c_time
-    -- Its text is at most six times as long as its binary form, so short ones need no look.
-    or (pg_column_size(e.job) > 10000 and (octet_length((e.job -> 'payload')::text) > 256000 or octet_length((e.job -> 'metadata')::text) > 64000))
+    or (v_is_long and (octet_length((e.job -> 'payload')::text) > 256000 or octet_length((e.job -> 'metadata')::text) > 64000))
+    or (v_has_digits and e.job @? c_huge)
     end
   order by e.ord limit 1;
   if found then
@@ -79,7 +86,8 @@ begin
     ('group_key', 'a string of 1 to 200 characters', length(p_job ->> 'group_key') not between 1 and 200),
     ('idempotency_key', 'a string of 1 to 200 characters', length(p_job ->> 'idempotency_key') not between 1 and 200),
     ('instance_id', 'a string of 1 to 200 characters', length(p_job ->> 'instance_id') not between 1 and 200),
-    ('correlation_id', 'a string of at most 200 characters', length(p_job ->> 'correlation_id') > 200)
+    ('correlation_id', 'a string of at most 200 characters', length(p_job ->> 'correlation_id') > 200),
+    ('a number', 'between -1e308 and 1e308', p_job @? '$.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))')
   ) as f(field, expected, wrong)
   where f.wrong limit 1;
   if not found then
@@ -237,7 +245,7 @@ begin
     )
     select b.base, o.ords
     from queues q, filaviva.turn_bases(q.queue, q.priorities, q.ids) b, owners o
-    where o.queue = q.queue and o.priority = b.priority and o.user_id is not distinct from b.owner
+    where o.queue = q.queue and o.priority = b.priority and coalesce(o.user_id, '00000000-0000-0000-0000-000000000000') = coalesce(b.owner, '00000000-0000-0000-0000-000000000000')
   loop
     for v_i in 1 .. cardinality(v_turn.ords) loop
       v_turns[v_turn.ords[v_i]] := v_turn.base + v_i;
@@ -263,7 +271,10 @@ begin
   then
     return '{}';
   end if;
-  -- The window holds jobs of one owner, so that its ends tell all about it.
+  -- The window holds jobs of one owner, so that its ends tell all about it; who comes at the same moment joins the line.
+  if not pg_try_advisory_xact_lock(hashtext('filaviva.window'), hashtext(p_queue)) then
+    return '{}';
+  end if;
   select count(distinct coalesce(n.user_id, '00000000-0000-0000-0000-000000000000')) as n, (array_agg(n.user_id))[1] as owner into v_owners
   from unnest(p_jobs) n where n.queue = p_queue;
   v_window := filaviva.window_edges(p_queue);

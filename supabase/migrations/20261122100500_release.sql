@@ -5,6 +5,7 @@
 create or replace function filaviva.release_later(p_queue text, p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 set search_path = ''
+set enable_seqscan = off  -- by the index of times, whatever the statistics of a table that was empty a moment ago
 as $$
 declare
   v_ids uuid[];
@@ -110,12 +111,15 @@ begin
     select k.limiter, k.key, l as rule
     from filaviva.parked_keys k left join public.rate_limiters l on l.name = k.limiter
     where k.queue = p_queue and k.next_at <= p_now
-    order by k.next_at limit p_limit
+    order by k.next_at limit least(p_limit, 200)
     for update of k skip locked
   loop
+    -- Who parks under a key holds its lock until it commits: without it, what is parked meanwhile would be left without its row.
+    continue when not filaviva.try_key(v_parked.limiter, v_parked.key);
     select * into v_left from filaviva.allowance(v_parked.rule, v_parked.key, p_now);
     if not exists (select from public.queue_limits l where l.queue = p_queue and l.limiter = v_parked.limiter) then
       v_left.remaining := 1000;  -- the queue is no longer under this limit
+      v_left.next_at := p_now;
     end if;
     v_ids := array(
       select j.id from public.jobs j
@@ -126,10 +130,10 @@ begin
     perform filaviva.line_up(p_queue, v_ids);
     v_released := v_released + cardinality(v_ids);
     if exists (select from public.jobs j where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key) then
-      -- Those released now will take what is left; the next one comes with the next hit that stops counting.
-      update filaviva.parked_keys k
-      set next_at = greatest(v_left.next_at, p_now + interval '100 milliseconds', p_now + case when v_left.next_at is null then
-        make_interval(secs => (v_parked.rule).window_seconds) + filaviva.start_slack() else interval '0' end)
+      -- The next one comes with the next hit that stops counting, or in a moment when somebody did not take what was left.
+      update filaviva.parked_keys k set next_at = case
+        when v_left.remaining > 0 then p_now + interval '1 second'
+        else greatest(v_left.next_at, p_now + interval '100 milliseconds') end
       where k.queue = p_queue and k.limiter = v_parked.limiter and k.key = v_parked.key;
     else
       delete from filaviva.parked_keys k where k.queue = p_queue and k.limiter = v_parked.limiter and k.key = v_parked.key;
@@ -165,7 +169,7 @@ declare
 begin
   perform filaviva.cancel_waiting(v_ids, p_now);
   update public.jobs j set
-    cancel_requested_at = null, error_code = 'expired', error_message = 'The job had not started by its expires_at.'
+    version = j.version + 1, cancel_requested_at = null, error_code = 'expired', error_message = 'The job had not started by its expires_at.'
   where j.id = any (v_ids);
   return cardinality(v_ids);
 end

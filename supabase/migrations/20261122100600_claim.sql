@@ -47,7 +47,7 @@ set enable_seqscan = off  -- the line fills and empties faster than its statisti
 set enable_sort = off
 as $$
 declare
-  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[];
+  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[];
 begin
   if p_limit <= 0 then
     return '{}';
@@ -68,7 +68,11 @@ begin
     select j.id, j.expires_at, j.committed_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
   if v_expired is not null then
-    perform filaviva.expire(v_expired, p_now);
+    -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.
+    v_groups := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (v_expired) for update skip locked);
+    perform filaviva.expire(array(
+      select j.id from public.jobs j where j.id = any (v_expired) and (j.group_key is null or j.id = any (v_groups))
+    ), p_now);
   end if;
   if cardinality(v_found) = cardinality(v_ids) and v_expired is null then
     delete from filaviva.due_jobs d where d.ctid = any (v_rows);
@@ -129,7 +133,7 @@ begin
   for _ in 1 .. 10 loop
     v_next := filaviva.take_due(p_queue, 0, v_width, p_now);
     exit when v_next = '{}';
-    v_admission := filaviva.admit(p_queue, v_next, p_limit - cardinality(v_taken), p_now);
+    v_admission := filaviva.admit(p_queue, v_next, p_limit - cardinality(v_taken));
     v_taken := v_taken || v_admission.admitted;
     v_back := v_back || v_admission.skipped;
     perform filaviva.park(p_queue, v_admission.refused, v_admission.limiters, v_admission.keys, p_now);
@@ -145,6 +149,7 @@ comment on function filaviva.take_admitted(text, int, timestamptz) is 'Takes the
 create or replace function filaviva.read_window(p_queue text, p_hidden_seconds int, p_limit int, out job_ids uuid[], out msg_ids bigint[])
 language plpgsql volatile
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_other record;
@@ -218,6 +223,9 @@ comment on function filaviva.claimed_jobs(uuid[], bigint[]) is 'Claimed jobs as 
 create function filaviva.start_jobs(p_queue public.queues, p_now timestamptz, p_worker_id text, p_request_id uuid, p_job_ids uuid[], p_msg_ids bigint[]) returns json
 language plpgsql volatile
 set search_path = ''
+set enable_seqscan = off  -- each job by its id and one hash of the messages, whatever the statistics say
+set enable_nestloop = off
+set enable_mergejoin = off
 as $$
 declare
   v_claim_ids bigint[];
@@ -232,7 +240,7 @@ begin
       msg_id = m.msg_id, waiting_reason = null,
       version = j.version + 1
     from unnest(p_job_ids, p_msg_ids) as m(job_id, msg_id)
-    where j.id = m.job_id
+    where j.id = m.job_id and j.id = any (p_job_ids)
     returning j.claim_id
   )
   select array_agg(s.claim_id) into v_claim_ids from started s;
@@ -391,6 +399,9 @@ declare
   v_earlier filaviva.claim_requests;
   v_admission filaviva.admission;
 begin
+  if p_request_id is null then
+    perform filaviva.fail(400, 'invalid_field', 'p_request_id must be a uuid.', 'Make a new one for each claim, and repeat it only to repeat that claim.');
+  end if;
   select * into v_earlier from filaviva.claim_requests r where r.request_id = p_request_id;
   if found then
     return json_build_object('jobs', filaviva.claimed_jobs(v_earlier.job_ids, v_earlier.claim_ids), 'next_due_in_ms', null, 'state', 'ok');
@@ -425,7 +436,7 @@ begin
   if v_queue.concurrency <= filaviva.running(v_job.queue) then
     perform filaviva.fail(409, 'not_claimable', 'The queue already runs as many jobs as it may.', 'Try again when one has finished.');
   end if;
-  v_admission := filaviva.admit(v_job.queue, array[p_job_id], 1, v_now);
+  v_admission := filaviva.admit(v_job.queue, array[p_job_id], 1);
   if v_admission.admitted = '{}' then
     perform filaviva.fail(409, 'not_claimable', 'A rate limit of the queue does not allow the job now.', 'why_waiting() says which one, and until when.');
   end if;
@@ -457,6 +468,7 @@ $$;
 create or replace function filaviva.rescue_jobs(p_limit int) returns int
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   v_queue public.queues;
@@ -467,7 +479,7 @@ begin
       select j.id from public.jobs j
       where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name, 'hidden') d))
         and filaviva.is_lost(j, v_queue, filaviva.now())
-      limit p_limit - v_rescued
+      limit greatest(coalesce(p_limit, 0) - v_rescued, 0)
     ));
   end loop;
   return v_rescued;

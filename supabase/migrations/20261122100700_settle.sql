@@ -175,11 +175,13 @@ $$;
 create function filaviva.complete_jobs(p_results filaviva.settlement[], p_now timestamptz) returns uuid[]
 language plpgsql volatile
 set search_path = ''
-set enable_seqscan = off  -- each job by its id, in the order given: that of every lock on jobs
-set enable_hashjoin = off
+set enable_seqscan = off  -- each job by its id, in the order of ids as every lock on jobs, and one hash of the results
+set enable_bitmapscan = off
+set enable_nestloop = off
 set enable_mergejoin = off
 as $$
 declare
+  v_ids uuid[] := array(select r.job_id from unnest(p_results) r order by 1);
   v_done uuid[] := '{}';
   v_queue record;
 begin
@@ -190,7 +192,7 @@ begin
         result = coalesce(r.result, j.result), error_code = null, error_message = null,
         version = j.version + 1, updated_at = p_now
       from unnest(p_results) r
-      where j.id = r.job_id and j.claim_id = r.claim_id and j.status = 'processing'
+      where j.id = r.job_id and j.id = any (v_ids) and j.claim_id = r.claim_id and j.status = 'processing'
       returning j.id, j.queue, j.group_key, j.msg_id
     )
     select d.queue, array_agg(d.id) as ids, array_agg(d.msg_id) as msg_ids, bool_or(d.group_key is not null) as grouped, count(*) as completed
@@ -226,7 +228,8 @@ begin
     coalesce(array_agg(f.element) filter (where f.outcome <> 'done'), '{}')
   into v_done, v_other
   from (
-    select distinct on (r.job_id) r as element, r.job_id, r.outcome from unnest(v_results) r order by r.job_id, r.ord  -- a job's first element counts
+    -- The first element of a claim counts.
+    select distinct on (r.job_id, r.claim_id) r as element, r.job_id, r.outcome from unnest(v_results) r order by r.job_id, r.claim_id, r.ord
   ) f;
   if v_other = '{}' then
     perform filaviva.lock_groups(array(select r.job_id from unnest(v_done) r));  -- the one statement below locks the jobs itself
@@ -252,7 +255,7 @@ begin
         when j.id is null then 'gone'
         when j.claim_id is distinct from r.claim_id then 'stale'
         when r.job_id = any (v_completed) and not exists (
-          select from unnest(v_results) b where b.job_id = r.job_id and b.ord < r.ord) then 'ok'
+          select from unnest(v_results) b where b.job_id = r.job_id and b.claim_id = r.claim_id and b.ord < r.ord) then 'ok'
         else 'already'
       end as applied
     ) e
@@ -282,6 +285,9 @@ declare
   v_now timestamptz;
   v_job public.jobs;
 begin
+  if octet_length(p_checkpoint::text) > 65536 then
+    perform filaviva.fail(413, 'payload_too_large', 'The checkpoint is above 64 KB.', 'Keep what is needed to find the call again, and no more.');
+  end if;
   select * into v_job from public.jobs j where j.id = p_job_id for update;
   v_now := filaviva.now();
   if v_job.status is distinct from 'processing' or v_job.claim_id is distinct from p_claim_id
@@ -298,8 +304,8 @@ begin
   insert into filaviva.job_checkpoints (job_id, checkpoint) values (p_job_id, coalesce(p_checkpoint, '{}'))
   on conflict (job_id) do update set checkpoint = excluded.checkpoint;
   update public.jobs j set
-    committed_at = v_now, reconcilable = p_reconcilable,
-    lease_expires_at = greatest(j.lease_expires_at, v_now + make_interval(secs => p_extend_seconds)),
+    committed_at = v_now, reconcilable = coalesce(p_reconcilable, false),
+    lease_expires_at = greatest(j.lease_expires_at, v_now + make_interval(secs => least(greatest(p_extend_seconds, 0), 86400))),
     version = j.version + 1, updated_at = v_now
   where j.id = p_job_id
   returning * into v_job;

@@ -101,14 +101,14 @@ begin
     return jsonb_build_object('skipped', 'another tick is running');
   end if;
   begin
+    perform filaviva.expire_jobs(1000);  -- first, since it waits for locks and holds none yet
+  exception when others then
+    v_problem := format('expiry: %s', sqlerrm);
+  end;
+  begin
     v_rescued := filaviva.rescue_jobs(1000);
   exception when others then
     v_problem := format('rescue: %s', sqlerrm);
-  end;
-  begin
-    perform filaviva.expire_jobs(1000);
-  exception when others then
-    v_problem := format('expiry: %s', sqlerrm);
   end;
   for v_queue in select * from public.queues q order by q.name loop
     begin

@@ -4,7 +4,7 @@ CREATE FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now 
     AS $$
 declare
   v_ids uuid[] := array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok');
-  v_msgs record;
+  v_queue record;
 begin
   insert into public.job_attempts (
     job_id, claim_id, user_id, attempt, mode, outcome, error_code, error_message, error_details, worker_id, started_at, ended_at)
@@ -12,11 +12,11 @@ begin
   from unnest(p_decisions) d join public.jobs j on j.id = d.job_id
   where d.applied = 'ok' and (d.outcome in ('retry', 'reject', 'unconfirmed') or d.error_code is not null);
 
+  perform filaviva.give_back_hits(array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and d.outcome = 'release'), p_now);
   update public.jobs j set
     status = d.status, mode = d.mode, attempt = d.attempt, snoozes = d.snoozes,
     finished_at = case when d.run_at is null then p_now end,
-    next_run_at = case when d.run_at > p_now then d.run_at end,
-    fair_tag = case when d.run_at <= p_now then j.seq end,
+    next_run_at = d.run_at,
     msg_id = case when d.run_at is null then j.msg_id end,
     waiting_reason = case
       when d.run_at is null or d.outcome = 'release' then null
@@ -25,8 +25,8 @@ begin
       else 'backoff' end,
     lease_expires_at = null,
     committed_at = case when d.keeps_commit then j.committed_at end,
-    progress = case when d.status = 'completed' then 100 else j.progress end,
     result = coalesce(d.result, j.result),
+    progress = case when d.status = 'completed' then 100 else j.progress end,
     error_code = case when d.status = 'completed' then null else coalesce(d.error_code, j.error_code) end,
     error_message = case when d.status = 'completed' then null else coalesce(d.error_message, j.error_message) end,
     version = j.version + 1, updated_at = p_now
@@ -37,23 +37,18 @@ begin
   select d.job_id, d.checkpoint from unnest(p_decisions) d
   where d.applied = 'ok' and d.checkpoint is not null and d.run_at is not null and d.outcome <> 'retry'
   on conflict (job_id) do update set checkpoint = excluded.checkpoint;
-  if exists (select from unnest(p_decisions) d where d.applied = 'ok' and (d.run_at is null or d.outcome = 'retry')) then
-    delete from filaviva.job_checkpoints c
-    where c.job_id in (select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and (d.run_at is null or d.outcome = 'retry'));
-  end if;
+  delete from filaviva.job_checkpoints c
+  where c.job_id in (select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and (d.run_at is null or d.outcome = 'retry'));
 
-  update filaviva.job_groups g set
-    active_job_id = null,
-    next_at = p_now + make_interval(secs => (q.gap_min_ms + random() * (q.gap_max_ms - q.gap_min_ms)) / 1000.0)
-  from unnest(p_decisions) d join public.queues q on q.name = d.queue
-  where d.applied = 'ok' and d.run_at is null and d.group_key is not null
-    and g.queue = d.queue and g.group_key = d.group_key and g.active_job_id = d.job_id;
-
-  for v_msgs in
-    select d.queue, array_agg(d.msg_id) as ids from unnest(p_decisions) d
-    where d.applied = 'ok' and d.msg_id is not null group by d.queue order by d.queue
+  for v_queue in
+    select d.queue, array_agg(d.job_id) filter (where d.run_at is null) as over, array_agg(d.msg_id) as msg_ids, bool_or(d.group_key is not null) as grouped,
+      count(*) filter (where d.status = 'completed') as completed, count(*) filter (where d.status = 'failed') as failed,
+      count(*) filter (where d.status = 'cancelled') as cancelled, count(*) filter (where d.status = 'unconfirmed') as unconfirmed,
+      count(*) filter (where d.run_at is not null) as again
+    from unnest(p_decisions) d where d.applied = 'ok' group by d.queue order by d.queue
   loop
-    perform pgmq.delete(v_msgs.queue, v_msgs.ids);
+    perform filaviva.finish(v_queue.queue, v_queue.over, v_queue.msg_ids, v_queue.grouped, p_now,
+      v_queue.completed, v_queue.failed, v_queue.cancelled, v_queue.unconfirmed, v_queue.again);
   end loop;
 end
 $$;

@@ -11,8 +11,9 @@ begin
   loop
     perform pgmq.delete(v_msgs.queue, v_msgs.ids);
   end loop;
+  perform filaviva.leave_line(p_job_ids);
   update public.jobs j set
-    status = 'cancelled', finished_at = p_now, next_run_at = null, blocked_by = null, fair_tag = null, waiting_reason = null,
+    status = 'cancelled', finished_at = p_now, next_run_at = null, blocked_by = null, waiting_reason = null,
     cancel_requested_at = p_now, version = j.version + 1, updated_at = p_now
   where j.id = any (p_job_ids);
   update filaviva.job_groups g set active_job_id = null where g.active_job_id = any (p_job_ids);

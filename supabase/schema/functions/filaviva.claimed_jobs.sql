@@ -1,20 +1,27 @@
-CREATE FUNCTION filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[]) RETURNS jsonb
+CREATE FUNCTION filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[] DEFAULT NULL::bigint[]) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_queue public.queues;
+  v_start_within int;
 begin
+  select * into v_queue from public.queues q where q.name = (select j.queue from public.jobs j where j.id = p_job_ids[1]);
+  if exists (select from public.queue_limits l where l.queue = v_queue.name) then
+    v_start_within := extract(epoch from filaviva.start_slack());
+  end if;
   return (
-    select coalesce(jsonb_agg(jsonb_build_object(
+    select coalesce(json_agg(json_build_object(
         'job_id', j.id, 'claim_id', j.claim_id, 'mode', j.mode, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
         'queue', j.queue, 'kind', j.kind, 'payload', j.payload, 'metadata', j.metadata, 'user_id', j.user_id,
         'company_id', j.company_id, 'instance_id', j.instance_id, 'group_key', j.group_key, 'correlation_id', j.correlation_id,
-        'checkpoint', c.checkpoint, 'committed', j.committed_at is not null, 'timeout_seconds', j.timeout_seconds,
-        'lease_seconds', q.lease_seconds, 'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at
-      ) order by j.priority desc, j.seq), '[]')
+        'checkpoint', (select c.checkpoint from filaviva.job_checkpoints c where c.job_id = j.id),
+        'committed', j.committed_at is not null, 'timeout_seconds', j.timeout_seconds,
+        'lease_seconds', v_queue.lease_seconds, 'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at,
+        'start_within_seconds', v_start_within
+      ) order by j.priority desc, j.fair_tag, j.seq), '[]')
     from public.jobs j
-    join public.queues q on q.name = j.queue
-    left join filaviva.job_checkpoints c on c.job_id = j.id
-    where j.id = any (p_job_ids) and j.claim_id = any (p_claim_ids) and j.status = 'processing'
+    where j.id = any (p_job_ids) and (p_claim_ids is null or j.claim_id = any (p_claim_ids)) and j.status = 'processing'
   );
 end
 $$;

@@ -3,11 +3,12 @@ CREATE FUNCTION filaviva.configure_drain(p_url text, p_token text, p_call_timeou
     SET search_path TO ''
     AS $$
 begin
-  if not filaviva.is_operator() then
-    perform filaviva.fail(403, 'operator_only', 'Only an operator may say where the drain is.', 'Use the service key, or SQL as postgres.');
-  end if;
-  if p_url !~ '^https?://' then
+  perform filaviva.require_operator();
+  if coalesce(p_url, '') !~ '^https?://' then
     perform filaviva.fail(400, 'invalid_field', 'p_url must be an http(s) address.', 'Send the address of /api/queue/process.');
+  end if;
+  if coalesce(p_token, '') = '' or coalesce(p_call_timeout_ms, 0) not between 1 and 60000 then
+    perform filaviva.fail(400, 'invalid_field', 'p_token must not be empty, and p_call_timeout_ms must be from 1 to 60,000.', 'The token is the functions'' CRON_SECRET.');
   end if;
   perform filaviva.put_secret('filaviva_drain_url', p_url);
   perform filaviva.put_secret('filaviva_drain_token', p_token);

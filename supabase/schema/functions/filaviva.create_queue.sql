@@ -5,8 +5,12 @@ CREATE FUNCTION filaviva.create_queue(p_name text, p_settings jsonb) RETURNS voi
 declare
   v_unknown text;
 begin
-  if not filaviva.is_operator() then
-    perform filaviva.fail(403, 'operator_only', 'Only an operator may create or change a queue.', 'Use the service key, or SQL as postgres.');
+  perform filaviva.require_operator();
+  if coalesce(p_name, '') !~ '^[a-z][a-z0-9_]{0,46}$' then
+    perform filaviva.fail(400, 'invalid_field', 'p_name must be 1 to 47 lower case letters, digits and _, the first a letter.', 'Choose another name.');
+  end if;
+  if jsonb_typeof(p_settings) is distinct from 'object' then
+    perform filaviva.fail(400, 'invalid_field', 'p_settings must be an object.', 'Send {"concurrency": 5}, for instance; {} for the defaults.');
   end if;
   select k.key into v_unknown
   from jsonb_object_keys(p_settings) as k(key)
@@ -32,10 +36,14 @@ begin
     perform filaviva.mark_for_kick(array[p_name]);  -- there may be room now
   end if;
   if p_settings <> '{}' then
-    execute format(
-      'update public.queues q set %s from jsonb_populate_record(null::public.queues, $2) s where q.name = $1',
-      (select string_agg(format('%1$I = s.%1$I', k.key), ', ') from jsonb_object_keys(p_settings) as k(key))
-    ) using p_name, p_settings;
+    begin
+      execute format(
+        'update public.queues q set %s from jsonb_populate_record(null::public.queues, $2) s where q.name = $1',
+        (select string_agg(format('%1$I = s.%1$I', k.key), ', ') from jsonb_object_keys(p_settings) as k(key))
+      ) using p_name, p_settings;
+    exception when data_exception or integrity_constraint_violation then
+      perform filaviva.fail(400, 'invalid_field', 'A setting cannot be taken: ' || sqlerrm || '.', 'The comments on the columns of public.queues say what each may be.');
+    end;
   end if;
 end
 $_$;

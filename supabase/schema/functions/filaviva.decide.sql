@@ -8,11 +8,12 @@ begin
       select r.*, j.status as job_status, j.mode as job_mode, j.attempt as job_attempt, j.max_attempts, j.snoozes as job_snoozes,
         j.queue, j.group_key, j.msg_id, q.max_snoozes,
         j.committed_at is not null as committed, j.reconcilable, j.cancel_requested_at is not null as cancel_wanted,
+        j.committed_at is null and j.expires_at <= p_now as expired,
         random() * filaviva.backoff_seconds(j.attempt, q.backoff_base_seconds, q.backoff_factor, q.backoff_max_seconds) as backoff,
         case
           when j.id is null then 'gone'
           when j.claim_id is distinct from r.claim_id then 'stale'
-          when j.status <> 'processing' or row_number() over (partition by r.job_id order by r.ord) > 1 then 'already'
+          when j.status <> 'processing' then 'already'
           else 'ok'
         end as applied
       from unnest(p_results) r
@@ -23,7 +24,7 @@ begin
           when f.outcome = 'done' then 'completed'
           when f.outcome = 'reject' then 'failed'
           when f.outcome = 'cancelled' then 'cancelled'
-          when f.outcome in ('release', 'retry', 'snooze') and f.cancel_wanted then 'cancelled'
+          when f.outcome in ('release', 'retry', 'snooze') and (f.cancel_wanted or f.expired) then 'cancelled'
           when f.outcome = 'release' then case when f.job_attempt > 1 or f.job_snoozes > 0 or f.job_mode = 'reconcile' then 'retrying' else 'pending' end
           when f.outcome = 'retry' then case when f.job_attempt < f.max_attempts then 'retrying' else 'failed' end
           when f.outcome = 'snooze' and f.job_snoozes < f.max_snoozes then 'retrying'
@@ -48,7 +49,10 @@ begin
           else coalesce(e.run_at, p_now + make_interval(secs => coalesce(e.after_seconds, e.backoff)::double precision)) end
       end,
       e.committed and e.outcome <> 'retry',
-      coalesce(e.error_code, case when e.outcome = 'snooze' and e.next_status <> 'retrying' then 'too_many_snoozes' end),
+      case
+        when e.next_status = 'cancelled' and e.expired and not e.cancel_wanted and e.outcome <> 'cancelled' then 'expired'
+        else coalesce(e.error_code, case when e.outcome = 'snooze' and e.next_status <> 'retrying' then 'too_many_snoozes' end)
+      end,
       e.error_message, e.error_details, e.result, e.checkpoint, e.queue, e.group_key, e.msg_id
     )::filaviva.decision order by e.ord)
     from ends e

@@ -9,9 +9,9 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object('queue', q.name) order by q.name), '[]')
     from public.queues q
     where q.paused_at is null and (
-      exists (select from public.jobs j where j.queue = q.name and j.fair_tag is not null)
+      exists (select from filaviva.due_jobs d where d.queue = q.name)
       or filaviva.next_due_in_ms(q.name, v_now) = 0
-      or exists (select from filaviva.deliveries(q.name) d where not d.hidden)
+      or exists (select from filaviva.deliveries(q.name, 'ready', 1))
     )
   );
 end

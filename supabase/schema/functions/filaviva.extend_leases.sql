@@ -1,6 +1,7 @@
 CREATE FUNCTION filaviva.extend_leases(p_leases jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET lock_timeout TO '1s'
     AS $$
 declare
   v_now timestamptz;
@@ -10,12 +11,17 @@ begin
   if p_leases is null or jsonb_typeof(p_leases) <> 'array' then
     perform filaviva.fail(400, 'invalid_leases', 'p_leases must be an array.', 'Send [{"job_id": …, "claim_id": …}, …].');
   end if;
-  v_ids := array(select (l ->> 'job_id')::uuid from jsonb_array_elements(p_leases) l);
+  begin
+    v_ids := array(
+      select l.job_id from jsonb_to_recordset(p_leases) as l(job_id uuid, claim_id bigint, progress numeric, note text) where l.job_id is not null);
+  exception when data_exception then
+    perform filaviva.fail(400, 'invalid_leases', 'An element cannot be read: ' || sqlerrm || '.', 'job_id is a uuid, claim_id and progress are numbers.');
+  end;
   perform from public.jobs j where j.id = any (v_ids) order by j.id for update;
   v_now := filaviva.now();
   update public.jobs j set
     lease_expires_at = least(v_now + make_interval(secs => q.lease_seconds), j.started_at + make_interval(secs => q.stall_seconds)),
-    progress = coalesce(least(greatest(l.progress, 0), 100), j.progress),
+    progress = coalesce(least(greatest(nullif(l.progress, 'NaN'), 0), 100), j.progress),
     progress_note = coalesce(left(l.note, 500), j.progress_note),
     version = j.version + 1, updated_at = v_now
   from jsonb_to_recordset(p_leases) as l(job_id uuid, claim_id bigint, progress numeric, note text), public.queues q

@@ -1,7 +1,12 @@
 CREATE FUNCTION filaviva.first_jobs(p_jobs filaviva.new_job[]) RETURNS TABLE(ord integer, first_id uuid, is_new boolean)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
+begin
+  return query
   with seen as (
     select n.ord, n.id, n.body_hash, j.id as known_id, j.body_hash as known_hash,
       first_value(n.id) over same_key as batch_id, first_value(n.body_hash) over same_key as batch_hash
@@ -15,7 +20,8 @@ CREATE FUNCTION filaviva.first_jobs(p_jobs filaviva.new_job[]) RETURNS TABLE(ord
   select s.ord,
     case when coalesce(s.known_hash, s.batch_hash) = s.body_hash then coalesce(s.known_id, s.batch_id) end,
     s.known_id is null and s.batch_id = s.id
-  from seen s
+  from seen s;
+end
 $$;
 
 COMMENT ON FUNCTION filaviva.first_jobs(p_jobs filaviva.new_job[]) IS 'For every keyed element the job that first carried its key; null when that one had another body.';

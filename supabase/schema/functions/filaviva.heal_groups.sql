@@ -8,7 +8,7 @@ declare
 begin
   insert into filaviva.job_groups (queue, group_key, next_at)
   select distinct j.queue, j.group_key, v_now from public.jobs j
-  where j.seq > p_after and j.seq <= p_last and j.queue = p_queue.name and j.blocked_by is not null
+  where j.seq > p_after and j.seq <= p_last and j.queue = p_queue.name and j.blocked_by like 'group:%'
     and not exists (select from filaviva.job_groups g where g.queue = j.queue and g.group_key = j.group_key)
   on conflict do nothing;
   get diagnostics v_rows = row_count;

@@ -3,11 +3,7 @@ CREATE FUNCTION filaviva.lock_jobs(p_job_ids uuid[]) RETURNS void
     SET search_path TO ''
     AS $$
 begin
-  perform from filaviva.job_groups g
-  where (g.queue, g.group_key) in (
-    select j.queue, j.group_key from public.jobs j where j.id = any (p_job_ids) and j.group_key is not null
-  )
-  order by g.queue, g.group_key for update;
+  perform filaviva.lock_groups(p_job_ids);
   perform from public.jobs j where j.id = any (p_job_ids) order by j.id for update;
 end
 $$;

@@ -7,12 +7,13 @@ begin
     select case when d.at is not null then greatest(0, ceil(extract(epoch from d.at - p_now) * 1000))::bigint end
     from (select least(
       (select min(j.next_run_at) from public.jobs j where j.queue = p_queue and j.next_run_at is not null),
-      (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null)
+      (select min(g.next_at) from filaviva.job_groups g where g.queue = p_queue and g.active_job_id is null),
+      (select min(k.next_at) from filaviva.parked_keys k where k.queue = p_queue)
     ) as at) d
   );
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) IS 'Milliseconds until the next waiting job or group may run; null when none waits for a time.';
+COMMENT ON FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) IS 'Milliseconds until the next job, group or limit that waits for a time may go on; null when none does.';
 
 REVOKE ALL ON FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) FROM PUBLIC;

@@ -1,7 +1,7 @@
 CREATE FUNCTION filaviva.parse_settlements(p_results jsonb) RETURNS filaviva.settlement[]
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
-    AS $$
+    AS $_$
 declare
   v_results filaviva.settlement[];
   v_bad record;
@@ -21,29 +21,29 @@ begin
   exception when data_exception then
     perform filaviva.fail(400, 'invalid_results', 'An element cannot be read: ' || sqlerrm || '.', 'job_id is a uuid, claim_id a number, until an ISO 8601 time.');
   end;
-  select r.ord, r.job_id, case
-      when r.job_id is null or r.claim_id is null then 'needs job_id and claim_id'
-      when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
-        then 'has no known outcome'
-      when r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null then 'is a snooze without until or after_seconds'
-      when not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000 then 'waits for no time within ten years'
-      when octet_length(r.result::text) > 65536 then 'has a result above 64 KB'
-      when octet_length(r.checkpoint::text) > 65536 then 'has a checkpoint above 64 KB'
-    end as problem
-  into v_bad
-  from unnest(v_results) r
-  where r.job_id is null or r.claim_id is null or r.outcome is null
-    or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
-    or (r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null)
-    or not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000
-    or octet_length(r.result::text) > 65536 or octet_length(r.checkpoint::text) > 65536
-  order by r.ord limit 1;
+  select p.ord, p.problem into v_bad
+  from (
+    select r.ord, case
+        when r.job_id is null or r.claim_id is null then 'needs job_id and claim_id'
+        when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
+          then 'has no known outcome'
+        when r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null then 'is a snooze without until or after_seconds'
+        when not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000 then 'waits for no time within ten years'
+        when octet_length(r.result::text) > 65536 then 'has a result above 64 KB'
+        when octet_length(r.checkpoint::text) > 65536 then 'has a checkpoint above 64 KB'
+        when r.result @? '$.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))'
+          or r.checkpoint @? '$.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))' then 'holds a number beyond 1e308'
+      end as problem
+    from unnest(v_results) r
+  ) p
+  where p.problem is not null
+  order by p.ord limit 1;
   if found then
     perform filaviva.fail(400, 'invalid_results', format('Element %s %s.', v_bad.ord - 1, v_bad.problem), 'Nothing was settled; correct it and send the call again.');
   end if;
   return v_results;
 end
-$$;
+$_$;
 
 COMMENT ON FUNCTION filaviva.parse_settlements(p_results jsonb) IS 'Checks a settle call; the error names the first wrong element.';
 

@@ -7,7 +7,9 @@ declare
   v_token text := filaviva.secret('filaviva_drain_token');
 begin
   if v_url is null or v_token is null then
-    raise warning 'filaviva: no drain is configured; call configure_drain(url, token)';
+    if not filaviva.has_worker(p_queue) then
+      raise warning 'filaviva: no drain is configured; call configure_drain(url, token), or run a worker';
+    end if;
     return false;
   end if;
   perform net.http_post(

@@ -1,22 +1,37 @@
 CREATE FUNCTION filaviva.register_kind(p_kind text, p_settings jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    AS $$
+    AS $_$
 declare
   v_kind public.kinds;
+  v_unknown text;
 begin
-  if not filaviva.is_operator() then
-    perform filaviva.fail(403, 'operator_only', 'Only an operator may register a kind.', 'Use the service key, or SQL as postgres.');
+  perform filaviva.require_operator();
+  if coalesce(p_kind, '') !~ '^[a-z][a-z0-9_-]{0,62}$' then
+    perform filaviva.fail(400, 'invalid_field', 'p_kind must be 1 to 63 lower case letters, digits, - and _, the first a letter.', 'Choose another name.');
   end if;
-  select * into v_kind from public.kinds k where k.kind = p_kind;
-  v_kind := jsonb_populate_record(v_kind, p_settings);
-  insert into public.kinds (kind, queue, timeout_seconds, max_attempts, user_may_enqueue)
-  values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, coalesce(v_kind.user_may_enqueue, false))
-  on conflict (kind) do update set
-    queue = excluded.queue, timeout_seconds = excluded.timeout_seconds,
-    max_attempts = excluded.max_attempts, user_may_enqueue = excluded.user_may_enqueue;
+  if jsonb_typeof(p_settings) is distinct from 'object' then
+    perform filaviva.fail(400, 'invalid_field', 'p_settings must be an object.', 'Send {"queue": "…"}, at least.');
+  end if;
+  select k.key into v_unknown from jsonb_object_keys(p_settings) as k(key)
+  where k.key <> all (array['queue', 'timeout_seconds', 'max_attempts', 'user_may_enqueue']) limit 1;
+  if found then
+    perform filaviva.fail(400, 'unknown_setting', format('A kind has no setting %L.', v_unknown), 'The settings are queue, timeout_seconds, max_attempts, user_may_enqueue.');
+  end if;
+  begin
+    select * into v_kind from public.kinds k where k.kind = p_kind;
+    v_kind := jsonb_populate_record(v_kind, p_settings);
+    perform filaviva.require_queue(v_kind.queue);
+    insert into public.kinds (kind, queue, timeout_seconds, max_attempts, user_may_enqueue)
+    values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, coalesce(v_kind.user_may_enqueue, false))
+    on conflict (kind) do update set
+      queue = excluded.queue, timeout_seconds = excluded.timeout_seconds,
+      max_attempts = excluded.max_attempts, user_may_enqueue = excluded.user_may_enqueue;
+  exception when data_exception or integrity_constraint_violation then
+    perform filaviva.fail(400, 'invalid_field', 'A setting cannot be taken: ' || sqlerrm || '.', 'Numbers are whole and at least 1; user_may_enqueue is true or false.');
+  end;
 end
-$$;
+$_$;
 
 COMMENT ON FUNCTION filaviva.register_kind(p_kind text, p_settings jsonb) IS 'Says which queue runs a kind, or changes what is named of one that exists. Settings are the columns of kinds.';
 

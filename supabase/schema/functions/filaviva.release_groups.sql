@@ -16,29 +16,23 @@ begin
     return 0;
   end if;
 
-  with heads as (
+  v_heads := array(
     select (
-      select j.id from public.jobs j where j.queue = p_queue and j.group_key = k.group_key and j.blocked_by is not null
+      select j.id from public.jobs j where j.queue = p_queue and j.blocked_by = 'group:' || k.group_key
       order by j.priority desc, j.seq limit 1
-    ) as id
+    )
     from unnest(v_groups) as k(group_key)
-  ), locked as (
-    select j.id from public.jobs j join heads h on h.id = j.id where j.blocked_by is not null for update of j skip locked
-  ), released as (
-    update public.jobs j set blocked_by = null, waiting_reason = null, fair_tag = j.seq, version = j.version + 1, updated_at = p_now
-    from locked l where j.id = l.id
-    returning j.id
-  )
-  select array_agg(r.id) into v_heads from released r;
-
+  );
+  v_heads := array(select j.id from public.jobs j where j.id = any (v_heads) and j.blocked_by is not null for update skip locked);
+  perform filaviva.line_up(p_queue, v_heads);
   update filaviva.job_groups g set active_job_id = j.id
   from public.jobs j where j.id = any (v_heads) and g.queue = p_queue and g.group_key = j.group_key;
   -- Nobody waits and the gap is over: the group starts anew with its next job.
   delete from filaviva.job_groups g
   where g.queue = p_queue and g.group_key = any (v_groups) and g.active_job_id is null and not exists (
-    select from public.jobs j where j.queue = p_queue and j.group_key = g.group_key and j.blocked_by is not null
+    select from public.jobs j where j.queue = p_queue and j.blocked_by = 'group:' || g.group_key
   );
-  return coalesce(cardinality(v_heads), 0);
+  return cardinality(v_heads);
 end
 $$;
 

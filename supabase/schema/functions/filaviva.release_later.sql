@@ -1,13 +1,13 @@
 CREATE FUNCTION filaviva.release_later(p_queue text, p_now timestamp with time zone, p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   v_ids uuid[];
   v_groups text[];
   v_joining uuid[];
   v_lock_timeout constant text := current_setting('lock_timeout');
-  v_changed int;
 begin
   v_ids := array(
     select j.id from public.jobs j where j.queue = p_queue and j.next_run_at <= p_now order by j.next_run_at limit p_limit
@@ -41,23 +41,19 @@ begin
     );
   end if;
 
-  with locked as (
-    select j.id, j.group_key from public.jobs j
+  v_ids := array(
+    select j.id from public.jobs j
     where j.id = any (v_ids) and j.next_run_at <= p_now and (j.id <> all (v_joining) or j.group_key = any (v_groups))
     for update skip locked
-  )
+  );
   update public.jobs j set
-    next_run_at = null,
-    blocked_by = case when j.id = any (v_joining) then 'group:' || j.group_key end,
-    fair_tag = case when j.id <> all (v_joining) then j.seq end,
-    waiting_reason = case when j.id = any (v_joining) then 'group' when j.waiting_reason <> 'scheduled' then j.waiting_reason end,
-    version = j.version + 1, updated_at = p_now
-  from locked l where j.id = l.id;
-  get diagnostics v_changed = row_count;
-  return v_changed;
+    next_run_at = null, blocked_by = 'group:' || j.group_key, waiting_reason = 'group', version = j.version + 1, updated_at = p_now
+  where j.id = any (v_ids) and j.id = any (v_joining);
+  perform filaviva.line_up(p_queue, array(select i from unnest(v_ids) i where i <> all (v_joining)));
+  return cardinality(v_ids);
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.release_later(p_queue text, p_now timestamp with time zone, p_limit integer) IS 'Moves jobs whose time has come to the due ones, or to the line of their group.';
+COMMENT ON FUNCTION filaviva.release_later(p_queue text, p_now timestamp with time zone, p_limit integer) IS 'Moves jobs whose time has come into the line, or behind the head of their group.';
 
 REVOKE ALL ON FUNCTION filaviva.release_later(p_queue text, p_now timestamp with time zone, p_limit integer) FROM PUBLIC;

@@ -21,7 +21,7 @@ begin
     select jsonb_agg(filaviva.lost_settlement(j, p_queue, v_now)) from public.jobs j where j.id = any (v_lost)
   ));
   -- The lost worker may come back: its claim no longer holds, so its result is stale, not a repeat.
-  update public.jobs set claim_id = null where id = any (v_lost);
+  update public.jobs j set claim_id = null, version = j.version + 1 where j.id = any (v_lost);
   return cardinality(v_lost);
 end
 $$;

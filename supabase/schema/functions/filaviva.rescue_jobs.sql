@@ -1,6 +1,7 @@
 CREATE FUNCTION filaviva.rescue_jobs(p_limit integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   v_queue public.queues;
@@ -9,9 +10,9 @@ begin
   for v_queue in select * from public.queues q order by q.name loop
     v_rescued := v_rescued + filaviva.rescue(v_queue, array(
       select j.id from public.jobs j
-      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name) d))
+      where j.id = any (array(select d.job_id from filaviva.deliveries(v_queue.name, 'hidden') d))
         and filaviva.is_lost(j, v_queue, filaviva.now())
-      limit p_limit - v_rescued
+      limit greatest(coalesce(p_limit, 0) - v_rescued, 0)
     ));
   end loop;
   return v_rescued;

@@ -4,7 +4,7 @@ CREATE FUNCTION filaviva.running(p_queue text) RETURNS integer
     AS $$
 begin
   return (
-    select count(*) from filaviva.deliveries(p_queue) d
+    select count(*) from filaviva.deliveries(p_queue, 'hidden') d
     join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
     where j.status = 'processing'
   );

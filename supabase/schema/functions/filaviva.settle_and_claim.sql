@@ -1,11 +1,11 @@
-CREATE FUNCTION filaviva.settle_and_claim(p_results jsonb, p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) RETURNS jsonb
+CREATE FUNCTION filaviva.settle_and_claim(p_results jsonb, p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) RETURNS json
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
-  v_settled jsonb := filaviva.settle_jobs(p_results);
+  v_settled json := filaviva.settle_jobs(p_results);
 begin
-  return jsonb_build_object('settled', v_settled, 'claimed', filaviva.claim_jobs(p_queue, p_limit, p_worker_id, p_request_id));
+  return json_build_object('settled', v_settled, 'claimed', filaviva.claim_jobs(p_queue, p_limit, p_worker_id, p_request_id));
 end
 $$;
 

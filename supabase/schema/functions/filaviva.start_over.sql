@@ -12,8 +12,9 @@ begin
     status = 'pending', mode = 'run', attempt = 0, snoozes = 0, finished_at = null, started_at = null,
     claim_id = null, worker_id = null, committed_at = null, cancel_requested_at = null, msg_id = null, progress = null, progress_note = null,
     blocked_by = case when j.group_key is not null then 'group:' || j.group_key end,
-    fair_tag = case when j.group_key is null then j.seq end,
-    waiting_reason = case when j.group_key is not null then 'group' end,
+    next_run_at = case when j.group_key is null then p_now end,
+    fair_tag = null, waiting_reason = case when j.group_key is not null then 'group' end,
+    expires_at = null,  -- who starts it over wants it run
     version = j.version + 1, updated_at = p_now
   where j.id = any (p_job_ids);
   perform filaviva.mark_for_kick(array(select distinct j.queue from public.jobs j where j.id = any (p_job_ids)));

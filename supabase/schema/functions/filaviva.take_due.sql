@@ -1,18 +1,52 @@
-CREATE FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer) RETURNS uuid[]
+CREATE FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer, p_now timestamp with time zone) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
     AS $$
+declare
+  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[];
 begin
-  return array(
-    select j.id from public.jobs j
-    where j.queue = p_queue and j.fair_tag is not null and j.priority >= p_min_priority
-    order by j.priority desc, j.fair_tag
-    limit greatest(p_limit, 0)
+  if p_limit <= 0 then
+    return '{}';
+  end if;
+  select array_agg(d.job_id), array_agg(d.ctid) into v_ids, v_rows
+  from (
+    select d.job_id, d.ctid from filaviva.due_jobs d
+    where d.queue = p_queue and d.priority >= p_min_priority
+    order by d.priority desc, d.turn, d.seq
+    limit p_limit
     for update skip locked
+  ) d;
+  if v_ids is null then
+    return '{}';
+  end if;
+  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null) into v_found, v_expired
+  from (
+    select j.id, j.expires_at, j.committed_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
+  ) j;
+  if v_expired is not null then
+    -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.
+    v_groups := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (v_expired) for update skip locked);
+    perform filaviva.expire(array(
+      select j.id from public.jobs j where j.id = any (v_expired) and (j.group_key is null or j.id = any (v_groups))
+    ), p_now);
+  end if;
+  if cardinality(v_found) = cardinality(v_ids) and v_expired is null then
+    delete from filaviva.due_jobs d where d.ctid = any (v_rows);
+    return v_ids;
+  end if;
+  -- A job that another transaction holds keeps its place; a place without a job goes.
+  v_ids := array(
+    select i.id from unnest(v_ids, v_rows) with ordinality as i(id, place, ord)
+    where i.id = any (v_found) and (v_expired is null or i.id <> all (v_expired)) order by i.ord
   );
+  delete from filaviva.due_jobs d where d.ctid = any (v_rows) and (
+    d.job_id = any (v_ids) or not exists (select from public.jobs j where j.id = d.job_id and j.finished_at is null));
+  return v_ids;
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer) IS 'Locks the next due jobs of a queue, best first.';
+COMMENT ON FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer, p_now timestamp with time zone) IS 'Takes the next due jobs of a queue out of the line and locks them, best first; cancels those that have expired.';
 
-REVOKE ALL ON FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit integer, p_now timestamp with time zone) FROM PUBLIC;

@@ -5,7 +5,7 @@ CREATE FUNCTION filaviva.wants_drain(p_queue public.queues) RETURNS boolean
 begin
   return p_queue.paused_at is null
     and (p_queue.concurrency is null or filaviva.running(p_queue.name) < p_queue.concurrency)
-    and (exists (select from filaviva.deliveries(p_queue.name) d where not d.hidden) or exists (select from public.jobs j where j.queue = p_queue.name and j.fair_tag is not null));
+    and (exists (select from filaviva.due_jobs d where d.queue = p_queue.name) or exists (select from filaviva.deliveries(p_queue.name, 'ready', 1)));
 end
 $$;
 

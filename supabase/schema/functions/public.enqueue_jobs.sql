@@ -1,4 +1,4 @@
-CREATE FUNCTION public.enqueue_jobs(p_jobs jsonb) RETURNS jsonb
+CREATE FUNCTION public.enqueue_jobs(p_jobs jsonb) RETURNS json
     LANGUAGE sql
     SET search_path TO ''
     AS $$ select filaviva.enqueue_jobs(p_jobs) $$;

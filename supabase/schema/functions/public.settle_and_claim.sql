@@ -1,4 +1,4 @@
-CREATE FUNCTION public.settle_and_claim(p_results jsonb, p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) RETURNS jsonb
+CREATE FUNCTION public.settle_and_claim(p_results jsonb, p_queue text, p_limit integer, p_worker_id text, p_request_id uuid) RETURNS json
     LANGUAGE sql
     SET search_path TO ''
     AS $$ select filaviva.settle_and_claim(p_results, p_queue, p_limit, p_worker_id, p_request_id) $$;

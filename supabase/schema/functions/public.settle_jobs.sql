@@ -1,4 +1,4 @@
-CREATE FUNCTION public.settle_jobs(p_results jsonb) RETURNS jsonb
+CREATE FUNCTION public.settle_jobs(p_results jsonb) RETURNS json
     LANGUAGE sql
     SET search_path TO ''
     AS $$ select filaviva.settle_jobs(p_results) $$;

@@ -41,15 +41,16 @@ CREATE TABLE public.jobs (
     error_code text,
     error_message text,
     version bigint DEFAULT 1 NOT NULL,
+    expires_at timestamp with time zone,
     CONSTRAINT a_finished_job_has_its_time CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text, 'unconfirmed'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT a_job_waits_in_one_place CHECK ((num_nonnulls(next_run_at, blocked_by, fair_tag) <=
+    CONSTRAINT a_job_waits_in_one_place CHECK ((num_nonnulls(next_run_at, blocked_by) <=
 CASE
     WHEN ((msg_id IS NULL) AND (finished_at IS NULL)) THEN 1
     ELSE 0
 END)),
     CONSTRAINT a_lease_belongs_to_a_processing_job CHECK (((status = 'processing'::text) = (lease_expires_at IS NOT NULL))),
     CONSTRAINT a_processing_job_has_its_claim CHECK (((status <> 'processing'::text) OR ((claim_id IS NOT NULL) AND (msg_id IS NOT NULL) AND (started_at IS NOT NULL)))),
-    CONSTRAINT a_waiting_job_has_its_place CHECK (((finished_at IS NOT NULL) OR (msg_id IS NOT NULL) OR (num_nonnulls(next_run_at, blocked_by, fair_tag) = 1))),
+    CONSTRAINT a_waiting_job_has_its_place CHECK (((finished_at IS NOT NULL) OR (msg_id IS NOT NULL) OR (num_nonnulls(next_run_at, blocked_by, fair_tag) > 0))),
     CONSTRAINT attempt_is_not_negative CHECK ((attempt >= 0)),
     CONSTRAINT max_attempts_is_positive CHECK ((max_attempts > 0)),
     CONSTRAINT mode_is_run_or_reconcile CHECK ((mode = ANY (ARRAY['run'::text, 'reconcile'::text]))),
@@ -77,9 +78,9 @@ COMMENT ON COLUMN public.jobs.scheduled_at IS 'The user''s wish: not before this
 
 COMMENT ON COLUMN public.jobs.next_run_at IS 'Set while the job waits for a time.';
 
-COMMENT ON COLUMN public.jobs.blocked_by IS 'Set while the job waits behind another: group:<key>.';
+COMMENT ON COLUMN public.jobs.blocked_by IS 'Set while the job waits behind another, group:<key>, or for a limit, limit:<limiter>:<key>.';
 
-COMMENT ON COLUMN public.jobs.fair_tag IS 'Set while the job is due and waits in this table: its place among those of equal priority.';
+COMMENT ON COLUMN public.jobs.fair_tag IS 'Its turn among the due jobs of its queue and priority. A job that waits for no time and behind nobody, without a message, stands in the line.';
 
 COMMENT ON COLUMN public.jobs.msg_id IS 'The pgmq message behind the job. Stays when the job is over, so that settling rewrites no index.';
 
@@ -89,16 +90,16 @@ COMMENT ON COLUMN public.jobs.committed_at IS 'When the irreversible call was ab
 
 COMMENT ON COLUMN public.jobs.version IS 'Rises by one at every change: never show an older row over a newer one.';
 
+COMMENT ON COLUMN public.jobs.expires_at IS 'No attempt starts after this time, and no point of no return is passed: a job that still waits then is cancelled.';
+
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
-CREATE INDEX jobs_behind ON public.jobs USING btree (queue, group_key, priority DESC, seq) WHERE (blocked_by IS NOT NULL);
+CREATE INDEX jobs_behind ON public.jobs USING btree (queue, blocked_by, priority DESC, seq) WHERE (blocked_by IS NOT NULL);
 
 CREATE UNIQUE INDEX jobs_by_seq ON public.jobs USING btree (seq);
 
 CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, seq);
-
-CREATE INDEX jobs_due ON public.jobs USING btree (queue, priority DESC, fair_tag) WHERE (fair_tag IS NOT NULL);
 
 CREATE UNIQUE INDEX jobs_idempotency ON public.jobs USING btree (COALESCE(user_id, '00000000-0000-0000-0000-000000000000'::uuid), queue, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
@@ -109,7 +110,7 @@ ALTER TABLE ONLY public.jobs
 
 ALTER TABLE public.jobs ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY "owners and operators read jobs" ON public.jobs FOR SELECT TO authenticated USING (((( SELECT auth.uid() AS uid) = user_id) OR ( SELECT filaviva.is_operator() AS is_operator)));
+CREATE POLICY "owners, colleagues and operators read jobs" ON public.jobs FOR SELECT TO authenticated USING (((( SELECT auth.uid() AS uid) = user_id) OR (company_id IN ( SELECT filaviva.my_companies() AS my_companies)) OR ( SELECT filaviva.is_operator() AS is_operator)));
 
 GRANT SELECT ON TABLE public.jobs TO authenticated;
 GRANT SELECT ON TABLE public.jobs TO service_role;

@@ -16,7 +16,8 @@ CREATE TYPE filaviva.new_job AS (
 	correlation_id text,
 	scheduled_at timestamp with time zone,
 	max_attempts integer,
-	timeout_seconds integer
+	timeout_seconds integer,
+	expires_at timestamp with time zone
 );
 
 COMMENT ON TYPE filaviva.new_job IS 'A checked element of an enqueue call, with its kind''s numbers filled in.';

@@ -1,0 +1,10 @@
+CREATE FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer DEFAULT 1000) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$ select filaviva.prune_jobs(p_filter, p_limit) $$;
+
+COMMENT ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) IS 'Deletes finished jobs that match; for operators. Answers {matched, changed, job_ids, cursor}.';
+
+REVOKE ALL ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) TO authenticated;
+GRANT ALL ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) TO service_role;
