@@ -14,6 +14,7 @@ from functions.web.endpoint import Call, endpoint
 from functions.web.engine import database_as, job_errors
 from functions.web.errors import bad_request
 from functions.web.identity import bearer
+from functions.worker.host import WorkerHost
 
 
 def _moment(text: str) -> str:
@@ -41,6 +42,7 @@ class JobRequest(BaseModel):
     idempotency_key: str | None = None
     correlation_id: str | None = None
     scheduled_at: Annotated[str, AfterValidator(_moment)] | None = None
+    expires_at: Annotated[str, AfterValidator(_moment)] | None = None
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
     company_id: str | None = None
     instance_id: str | None = None
@@ -74,6 +76,7 @@ async def enqueue_jobs(call: Call) -> Response:
 
     with job_errors(many=many):
         enqueued = await database_as(call.services, token).enqueue_jobs(jobs)
+    call.services.once(WorkerHost).look()
     call.log.info("jobs enqueued", count=len(enqueued), job_ids=[job["job_id"] for job in enqueued[:20]])
     answer = [{name: job[name] for name in ("job_id", "status", "duplicate")} for job in enqueued]
     return JSONResponse({"jobs": answer}, 202)

@@ -38,7 +38,22 @@ def _split(value: object) -> object:
     return value
 
 
+def _database_address(secret: SecretStr) -> SecretStr:
+    """An address of a PostgreSQL server; a secret, since it holds a password."""
+    try:
+        parts = urlsplit(secret.get_secret_value().strip())
+        valid = parts.scheme in {"postgresql", "postgres"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(
+            "must be an address that starts with postgresql:// (write special characters of the password as %XX)"
+        )
+    return secret
+
+
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_value)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
@@ -69,6 +84,14 @@ class Settings(BaseModel):
     cron_secret: HeaderSecret = _named(
         "CRON_SECRET", remedy="a long random text; the same one belongs into Vault as filaviva_drain_token"
     )
+
+    supabase_db_url: DatabaseAddress | None = _named(
+        "SUPABASE_DB_URL",
+        remedy="the database's address, such as postgresql://postgres:<password>@db.abc.supabase.co:5432/postgres:"
+        " the direct one or the session pooler's, since listening needs a session (through port 6543 it only polls)",
+        default=None,
+    )
+    """Only `filaviva worker` uses it."""
 
     tiktok_base_url: WebAddress = _named(
         "TIKTOK_BASE_URL", remedy="the address of TikTok's API", default="https://open.tiktokapis.com"
@@ -117,6 +140,21 @@ class Settings(BaseModel):
         default=15,
         ge=0,
         le=600,
+    )
+
+    worker_concurrency: int = _named(
+        "FILAVIVA_WORKER_CONCURRENCY",
+        remedy="jobs that one long-running worker runs at a time, over all its queues, 1 to 1000",
+        default=100,
+        ge=1,
+        le=1000,
+    )
+    worker_poll_seconds: float = _named(
+        "FILAVIVA_WORKER_POLL_SECONDS",
+        remedy="seconds after which an idle worker looks although nobody has woken it, 0.05 to 3600",
+        default=1,
+        ge=0.05,
+        le=3600,
     )
 
     @classmethod

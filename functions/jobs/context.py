@@ -40,6 +40,12 @@ class ClaimedJob(BaseModel):
     """How long the claim holds without being renewed."""
     lease_expires_at: datetime
     created_at: datetime
+    start_within_seconds: float | None = None
+    """Under a rate limit: how long after its claim was asked for it may still be started. None: whenever."""
+
+    def is_late(self, seconds: float) -> bool:
+        """Whether so many seconds after its claim was asked for are too many, so that it goes back unstarted."""
+        return self.start_within_seconds is not None and seconds > self.start_within_seconds
 
 
 class Lease(Protocol):

@@ -1,14 +1,14 @@
 """One attempt at one claimed job: run its handler under its timeout, and say how it ended.
 
 An attempt is also the lease that the handler's context speaks to, since only it knows whether the job is past its
-point of no return.
+point of no return. It costs one task: a job that does little should cost little.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 import structlog
@@ -40,16 +40,8 @@ STOPPING_SECONDS = 2.0
 CutReason = Literal["timeout", "lost", "stopped"]
 
 
-class _CutOff(Exception):  # noqa: N818
-    """The handler did not come to an end by itself."""
-
-    def __init__(self, reason: CutReason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class Attempt:
-    """Runs one claimed job once.
+    """Runs one claimed job once; `begin` it, and it says itself how it ended.
 
     Args:
         job: what was claimed.
@@ -58,6 +50,8 @@ class Attempt:
         settings: handed to the handler.
         log: already bound to the job.
         on_progress: called when there is progress to write.
+        on_end: called with the attempt and its end; with None when another claim has the job, so that nothing is
+            to be settled.
     """
 
     def __init__(
@@ -69,40 +63,42 @@ class Attempt:
         settings: Settings,
         log: structlog.stdlib.BoundLogger,
         on_progress: Callable[[], None],
+        on_end: Callable[["Attempt", Ended | None], None],
     ) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self.job = job
         self.cancelled = asyncio.Event()
-        self.renewed_at = loop.time()
+        self.renewed_at = self._loop.time()
         """When the lease last began, on the loop's clock."""
+        self._began_at = self.renewed_at
         self.lease_seconds = job.lease_seconds
         self._ledger = ledger
         self._http = http
         self._settings = settings
         self._log = log
         self._on_progress = on_progress
+        self._on_end = on_end
         self._committed = job.committed
         self._committed_now = False
         self._over = False
-        self._cut: asyncio.Future[CutReason] = loop.create_future()
+        self._cut: CutReason | None = None
+        self._task: asyncio.Task[Outcome | None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._progress: tuple[float, str | None] | None = None
 
-    async def run(self) -> Ended | None:
-        """The end of the attempt; None when another claim has the job, so that nothing is to be settled."""
-        started = asyncio.get_running_loop().time()
-        try:
-            outcome = await self._outcome()
-        finally:
-            self._over = True
-        if outcome is None:
-            return None
-        seconds = asyncio.get_running_loop().time() - started
-        return ended(self.job, outcome, committed=self._committed, seconds=seconds)
+    def begin(self) -> None:
+        """Run the handler; `on_end` is called when that is over."""
+        self._task = asyncio.create_task(self._outcome())
+        self._task.add_done_callback(self._done)
+        self._alarm = self._loop.call_at(self._began_at + self.job.timeout_seconds, self.cut_off, "timeout")
 
     def cut_off(self, reason: CutReason) -> None:
-        """Stop the handler: its lease is `lost`, or the process has to leave (`stopped`)."""
-        if not self._cut.done():
-            self._cut.set_result(reason)
+        """Stop the handler: its time is up, its lease is `lost`, or the process has to leave (`stopped`)."""
+        if self._cut is not None or self._task is None or self._over:
+            return
+        self._cut = reason
+        self._task.cancel()
+        self._set_alarm(STOPPING_SECONDS, self._leave_behind)
 
     def renewal(self) -> Renewal:
         """The request for more time, with the progress that was not written yet."""
@@ -165,41 +161,55 @@ class Attempt:
         self, function: registry.HandlerFunction, payload: BaseModel, *, reconcilable: bool
     ) -> Outcome | None:
         try:
-            return self._checked(await self._perform(function(self.job, payload, self._context(reconcilable))))
+            return self._checked(await function(self.job, payload, self._context(reconcilable)))
         except CommitRefused as refused:
             return self._after_refusal(refused)
-        except _CutOff as cut:
-            return self._after_cut(cut.reason)
         except JobError as error:
             return self._after_error(error)
         except LedgerUnavailable:
             return self._after_error(JobError("database_unavailable", "The database did not answer the handler."))
-        except Exception as problem:
-            self._log.exception("the handler raised")
-            return self._after_error(JobError("handler_error", f"The handler raised {type(problem).__name__}."))
+        except asyncio.CancelledError as problem:
+            if self._task is not None and self._task.cancelling():
+                raise
+            return self._after_exception(problem)  # a cancellation of the handler's own that got out
+        except (Exception, SystemExit) as problem:
+            return self._after_exception(problem)
 
-    async def _perform(self, work: Awaitable[Outcome]) -> Outcome:
-        handler = asyncio.create_task(_contained(work))
-        ends: set[asyncio.Future[Any]] = {handler, self._cut}
-        try:
-            await asyncio.wait(ends, timeout=self.job.timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not handler.done():
-                handler.cancel()
-                await asyncio.wait({handler}, timeout=STOPPING_SECONDS)
-                if not handler.done():
-                    self._log.error("the handler does not stop; it is left behind")
-                if not handler.done() or handler.cancelled():
-                    raise _CutOff(self._cut.result() if self._cut.done() else "timeout")
-        finally:
-            handler.cancel()
-        return handler.result()  # also of one that was asked to stop and finished its work instead
+    def _done(self, task: asyncio.Task[Outcome | None]) -> None:
+        if self._over:
+            if not task.cancelled():
+                task.exception()  # looked at: it was left behind, and what became of it matters no more
+            return
+        if task.cancelled():
+            self._end(self._after_cut(self._cut or "stopped"))
+        elif (problem := task.exception()) is not None:
+            self._end(self._after_exception(problem))  # such as a payload model that raises what is no validation error
+        else:
+            self._end(task.result())  # also of one that was asked to stop and finished its work instead
+
+    def _leave_behind(self) -> None:
+        self._log.error("the handler does not stop; it is left behind")
+        self._end(self._after_cut(self._cut or "stopped"))
+
+    def _end(self, outcome: Outcome | None) -> None:
+        self._over = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        seconds = self._loop.time() - self._began_at
+        end = None if outcome is None else ended(self.job, outcome, committed=self._committed, seconds=seconds)
+        self._on_end(self, end)
+
+    def _set_alarm(self, seconds: float, action: Callable[[], None]) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_later(seconds, action)
 
     def _context(self, reconcilable: bool) -> Context:
         return Context(
             http=self._http,
             settings=self._settings,
             log=self._log,
-            deadline=asyncio.get_running_loop().time() + self.job.timeout_seconds,
+            deadline=self._began_at + self.job.timeout_seconds,
             lease=self,
             reconcilable=reconcilable,
             cancelled=self.cancelled,
@@ -220,6 +230,10 @@ class Attempt:
         if self.job.mode == "reconcile":
             return Snooze(RECONCILE_AGAIN)
         return Unconfirmed(error) if self._committed else Retry(error)
+
+    def _after_exception(self, problem: BaseException) -> Outcome:
+        self._log.error("the handler raised", exc_info=problem)
+        return self._after_error(JobError("handler_error", f"The handler raised {type(problem).__name__}."))
 
     def _after_cut(self, reason: CutReason) -> Outcome | None:
         match reason:
@@ -243,19 +257,6 @@ class Attempt:
                 return Reject(JobError("expired", str(refused)))
             case _:
                 return self._after_error(JobError(refused.code, str(refused)))
-
-
-async def _contained(work: Awaitable[Outcome]) -> Outcome:
-    """Keep a handler's `sys.exit()` from ending the process, and its own cancellation from looking like ours."""
-    try:
-        return await work
-    except SystemExit as problem:
-        raise RuntimeError("the handler called sys.exit()") from problem
-    except asyncio.CancelledError as problem:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise RuntimeError("the handler let a cancellation of its own escape") from problem
 
 
 def _explain(problem: ValidationError) -> str:

@@ -14,15 +14,21 @@ from functions.jobs.outcomes import Release
 from functions.settings import Settings
 from functions.worker.attempt import Attempt
 from functions.worker.ledger import Claimed, Ledger, LedgerRefused, LedgerUnavailable
+from functions.worker.looks import Looks
+from functions.worker.pace import Pace
 from functions.worker.renewals import Renewals
 from functions.worker.settlement import Ended, ended, is_about_data, settle
+from functions.worker.slots import Slots
 from functions.worker.summary import Summary
 
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 0.5
-PAUSE_GROWTH = 1.5
 COALESCE_SECONDS = 0.02
 """How long a job that has ended waits for others to end, so that they are settled in one call."""
+LARGEST_BATCH = 500
+MANY_SLOTS = 20
+"""From this many places on, a claim takes at most half of them: while one half runs, the other is claimed."""
+LONGEST_TROUBLE_PAUSE_SECONDS = 5.0
+LAST_WORDS_SECONDS = 5.0
+"""How long a worker that must leave goes on trying to settle what it has cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,21 @@ class Drain:
         worker_id: who claims, for the log and the operator's eyes.
         surroundings: what the process shares.
         summary: where the numbers go.
+        pace: how long it stays and how often it looks; by default that of a function.
+        slots: the places it may use; by default as many as the settings say, for itself.
         claims: False for a drain that runs only what `start` gives it.
     """
 
     def __init__(
-        self, queue: str, worker_id: str, surroundings: Surroundings, summary: Summary, *, claims: bool = True
+        self,
+        queue: str,
+        worker_id: str,
+        surroundings: Surroundings,
+        summary: Summary,
+        *,
+        pace: Pace | None = None,
+        slots: Slots | None = None,
+        claims: bool = True,
     ) -> None:
         self.queue = queue
         self.summary = summary
@@ -56,19 +72,25 @@ class Drain:
         """Whether it left for lack of time, so that jobs may still be due."""
         self._worker_id = worker_id
         self._with = surroundings
+        self._slots = slots or Slots(surroundings.settings.drain_concurrency)
         self._log = surroundings.log.bind(queue=queue, worker_id=worker_id)
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._renewals = Renewals(surroundings.ledger, self._log)
-        self._running: dict[asyncio.Task[Ended | None], Attempt] = {}
+        self._running: set[Attempt] = set()
         self._ended: list[Ended] = []
+        self._calls: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._leaving = not claims
         self._trouble: Exception | None = None
+        self._trouble_pause = 0.0
+        self._retry_at = 0.0
         now = self._clock()
-        self._deadline = now + surroundings.settings.drain_budget_seconds
-        self._cut_at: float | None = None
-        self._claim_at = now
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pace = pace or Pace.of_a_call(surroundings.settings)
+        self._deadline = now + self._pace.budget_seconds
+        self._cut_at = math.inf
+        self._looks = Looks(self._pace, self._clock)
+        self._settle_at = math.inf
+        """When what has ended is settled even if other jobs still run."""
         self._busy_at = now
         """When there was last something to do."""
 
@@ -77,13 +99,204 @@ class Drain:
         """Whether it still claims, so that nobody else need start for the same queue."""
         return not self._leaving
 
+    @property
+    def running(self) -> int:
+        """How many jobs it runs now."""
+        return len(self._running)
+
     def nudge(self) -> None:
-        """Look for work at once: somebody says that there is some."""
-        self._claim_at = self._busy_at = self._clock()
+        """Look for work at once, and linger anew: somebody says that there is some."""
+        self._busy_at = self._clock()
+        self.look()
+
+    def look(self) -> None:
+        """Look for work at once."""
+        self._looks.soon()
         self._wake.set()
 
-    def start(self, job: ClaimedJob) -> None:
-        """Run a job that was claimed."""
+    def change_pace(self, pace: Pace) -> None:
+        """Look more or less often from now on."""
+        self._pace = pace
+        self._looks.change_pace(pace)
+        self._wake.set()
+
+    def start(self, job: ClaimedJob, waited: float = 0.0) -> None:
+        """Run a job whose claim was asked for `waited` seconds ago, in a place that is taken for it."""
+        if job.is_late(waited):
+            self._hand_back(job)
+        else:
+            self._slots.take(self, 1)
+            self._begin(job)
+
+    async def run(self) -> None:
+        """Claim, run and settle until there is nothing left to do, or no time.
+
+        Raises:
+            LedgerUnavailable: the database could not be reached; what ran was still given its end where possible.
+            LedgerRefused: the database does not know the queue, or does not accept our key.
+        """
+        helpers = [asyncio.create_task(self._stop_when_told())]
+        if self._deadline < math.inf and not self._leaving:
+            helpers.append(asyncio.create_task(self._leave_time_for_jobs()))
+        try:
+            async with self._renewals:
+                while self._look_around():
+                    while self._call():
+                        pass
+                    await self._wait()
+        finally:
+            self._leaving = True
+            self._slots.forget(self)
+            under_way = [*helpers, *self._calls]
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def _stop_when_told(self) -> None:
+        await self._with.stopping.wait()
+        self._leave(work_left=True)
+        self._cut_at = self._clock() + self._with.settings.shutdown_grace_seconds
+        self._wake.set()
+
+    async def _leave_time_for_jobs(self) -> None:
+        """Stop claiming so early that what is claimed last can usually end within the budget."""
+        with contextlib.suppress(LedgerUnavailable, LedgerRefused):
+            usual = await self._with.ledger.usual_seconds(self.queue)
+            self._deadline -= min(usual, self._pace.budget_seconds / 2)
+            self._wake.set()
+
+    def _leave(self, *, work_left: bool = False) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self.left_work = work_left
+
+    def _look_around(self) -> bool:
+        """What time it is, and whether there is a reason to stay."""
+        now = self._clock()
+        busy = bool(self._running or self._ended)
+        if busy:
+            self._busy_at = now
+        busy = busy or bool(self._calls)
+        if now >= self._deadline:
+            self._leave(work_left=True)
+        elif not busy and self._busy_at + self._pace.linger_seconds <= now < self._looks.at:
+            self._leave()
+        if now >= self._cut_at:
+            for attempt in list(self._running):
+                attempt.cut_off("stopped")
+            if now >= self._cut_at + LAST_WORDS_SECONDS and not self._running:
+                self._log.error("results could not be settled; their jobs run again", jobs=len(self._ended))
+                return False
+        return busy or not self._leaving
+
+    # Calls: settle what has ended, and claim when it is time ------------------------------------------
+
+    def _call(self) -> bool:
+        """Start the next call if there is something to ask and one more may be under way."""
+        now = self._clock()
+        if len(self._calls) >= self._looks.calls_at_once or now < self._retry_at:
+            return False
+        settles = bool(self._ended) and (now >= self._settle_at or not self._running)
+        wants = not self._leaving and (settles or now >= self._looks.at)
+        room = min(self._slots.room(self), self._largest_claim()) if wants else 0
+        if wants and not room:
+            self._looks.by(now)
+            self._slots.wait(self, self._wake.set)  # wakes whenever a place becomes free
+        if not settles and not room:
+            return False
+        batch = self._ended[:LARGEST_BATCH] if settles else []
+        del self._ended[: len(batch)]
+        self._settle_at = now if self._ended else math.inf
+        if room:
+            self._looks.began()
+            self._slots.take(self, room)
+        call = asyncio.create_task(self._ask(batch, room))
+        self._calls.add(call)
+        call.add_done_callback(self._called)
+        return True
+
+    def _largest_claim(self) -> int:
+        total = self._slots.total
+        return min(total if total < MANY_SLOTS else math.ceil(total / 2), LARGEST_BATCH)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._wake.set()
+
+    async def _ask(self, batch: list[Ended], room: int) -> None:
+        started, asked_at = 0, self._clock()
+        try:
+            if batch and room:
+                started = await self._settle_and_claim(batch, room, asked_at)
+            elif batch:
+                await self._settle(batch)
+            else:
+                started = self._take(await self._with.ledger.claim(self.queue, room, self._worker_id), room, asked_at)
+            self._trouble_pause = 0.0
+        except Exception as trouble:  # jobs are running: they must be able to end, whatever it is
+            self._stumble(trouble, batch)
+        finally:
+            self._slots.give_back(self, room - started)
+
+    async def _settle_and_claim(self, batch: list[Ended], room: int, asked_at: float) -> int:
+        results = [each.settlement for each in batch]
+        try:
+            settled, claimed = await self._with.ledger.settle_and_claim(results, self.queue, room, self._worker_id)
+        except LedgerRefused as refused:
+            if not is_about_data(refused):
+                raise
+            await self._settle(batch)  # finds the bad element; the next call claims
+            self._looks.soon()
+            return 0
+        self.summary.record(zip(batch, settled, strict=True), self._with.log)
+        return self._take(claimed, room, asked_at)
+
+    async def _settle(self, batch: list[Ended]) -> None:
+        self.summary.record(await settle(self._with.ledger, batch), self._with.log)
+
+    def _stumble(self, trouble: Exception, unsettled: list[Ended]) -> None:
+        """What a call that failed means: a function leaves, a long-running worker tries again."""
+        known = isinstance(trouble, (LedgerUnavailable, LedgerRefused))
+        gone = isinstance(trouble, LedgerRefused) and trouble.code == "unknown_queue"
+        log = self._log.bind(problem=str(trouble), unsettled=len(unsettled))
+        if self._pace.lasts and not gone:
+            log.error("the database cannot be used; trying again", exc_info=not known)
+            self._trouble_pause = min(max(0.1, 2 * self._trouble_pause), LONGEST_TROUBLE_PAUSE_SECONDS)
+            self._ended = unsettled + self._ended
+            self._retry_at = self._settle_at = self._clock() + self._trouble_pause
+            self._looks.not_before(self._retry_at)
+            return
+        log.error("the drain broke off", exc_info=not known)
+        self._trouble = trouble
+        self._leave()
+        if self._running:
+            self._ended = unsettled + self._ended
+            self._settle_at = math.inf  # sent again when the next one ends
+
+    # Jobs ------------------------------------------------------------------------------------------
+
+    def _take(self, claimed: Claimed, room: int, asked_at: float) -> int:
+        """Start what was claimed, and say when to look again; how many were started."""
+        started, waited = 0, self._clock() - asked_at
+        for job in claimed.jobs:
+            if self._leaving or job.is_late(waited):
+                self._hand_back(job)
+            else:
+                self._begin(job)
+                started += 1
+        if claimed.state in {"enough", "paused"} and not self._running and not self._pace.lasts:
+            self._leave()  # others have all there is to have, or nobody may
+        self._looks.answered(claimed, room, beside_another=len(self._calls) > 1)
+        return started
+
+    def _hand_back(self, job: ClaimedJob) -> None:
+        """Not started: the drain was told to stop while the claim was under way, or a rate limit's time has passed."""
+        self._note_end(ended(job, Release(), committed=job.committed))
+        self.summary.claimed += 1
+
+    def _begin(self, job: ClaimedJob) -> None:
         log = self._log.bind(
             job_id=str(job.job_id), correlation_id=job.correlation_id, attempt=job.attempt, kind=job.kind
         )
@@ -94,141 +307,46 @@ class Drain:
             settings=self._with.settings,
             log=log,
             on_progress=self._renewals.soon,
+            on_end=self._end,
         )
-        task = asyncio.create_task(attempt.run())
-        task.add_done_callback(lambda _: self._wake.set())
-        self._running[task] = attempt
+        self._running.add(attempt)
         self._renewals.add(attempt)
         self.summary.claimed += 1
+        attempt.begin()
 
-    async def run(self) -> None:
-        """Claim, run and settle until there is nothing left to do, or no time.
-
-        Raises:
-            LedgerUnavailable: the database could not be reached; what ran was still given its end where possible.
-            LedgerRefused: the database does not know the queue, or does not accept our key.
-        """
-        stop = asyncio.create_task(self._stop_when_told())
-        try:
-            async with self._renewals:
-                while True:
-                    await self._step()
-                    if self._leaving and not (self._running or self._ended):
-                        break
-                    if not self._ended or self._trouble:
-                        await self._wait()
-        finally:
-            self._leaving = True
-            stop.cancel()
-        if self._trouble is not None:
-            raise self._trouble
-
-    async def _stop_when_told(self) -> None:
-        await self._with.stopping.wait()
-        self._leave(work_left=True)
-        self._cut_at = self._clock() + self._with.settings.shutdown_grace_seconds
+    def _end(self, attempt: Attempt, end: Ended | None) -> None:
+        self._running.discard(attempt)
+        self._renewals.remove(attempt)
+        self._slots.give_back(self, 1)
+        if end is not None:
+            self._note_end(end)
         self._wake.set()
 
-    def _leave(self, *, work_left: bool = False) -> None:
-        if not self._leaving:
-            self._leaving = True
-            self.left_work = work_left
-
-    # One step: settle what has ended, and claim when it is time ------------------------------------
-
-    async def _step(self) -> None:
-        now = self._clock()
-        if now >= self._deadline:
-            self._leave(work_left=True)
-        room = 0 if self._leaving else self._with.settings.drain_concurrency - len(self._running)
-        batch, self._ended = self._ended, []
-        try:
-            if batch and room:
-                await self._settle_and_claim(batch, room)
-            elif batch:
-                await self._settle(batch)
-            elif room and now >= self._claim_at:
-                self._claim_at = math.inf  # only a nudge that comes meanwhile sets an earlier moment
-                self._take(await self._with.ledger.claim(self.queue, room, self._worker_id), room)
-        except Exception as trouble:  # jobs are running: they must be able to end, whatever it is
-            known = isinstance(trouble, (LedgerUnavailable, LedgerRefused))
-            self._log.error("the drain broke off", problem=str(trouble), unsettled=len(batch), exc_info=not known)
-            self._trouble = trouble
-            self._leave()
-            if self._running:
-                self._ended = batch + self._ended  # sent again when the next one ends
-
-    async def _settle_and_claim(self, batch: list[Ended], room: int) -> None:
-        results = [each.settlement for each in batch]
-        self._claim_at = math.inf
-        try:
-            settled, claimed = await self._with.ledger.settle_and_claim(results, self.queue, room, self._worker_id)
-        except LedgerRefused as refused:
-            if not is_about_data(refused):
-                raise
-            await self._settle(batch)  # finds the bad element; the next step claims
-            self._claim_at = self._clock()
-            return
-        self.summary.record(zip(batch, settled, strict=True), self._with.log)
-        self._take(claimed, room)
-
-    async def _settle(self, batch: list[Ended]) -> None:
-        self.summary.record(await settle(self._with.ledger, batch), self._with.log)
-
-    def _take(self, claimed: Claimed, room: int) -> None:
-        now = self._clock()
-        for job in claimed.jobs:
-            if self._leaving:  # told to stop while the claim was under way: hand it back, not started
-                self._ended.append(ended(job, Release(), committed=job.committed))
-                self.summary.claimed += 1
-            else:
-                self.start(job)
-        if claimed.jobs:
-            self._busy_at = now
-            self._pause = FIRST_PAUSE_SECONDS
-        elif claimed.state in {"enough", "paused"} and not self._running:
-            self._leave()  # others have all there is to have, or nobody may
-        elif claimed.state != "busy":
-            self._pause = min(self._pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
-        self._claim_at = min(self._claim_at, now + self._pause)
-        if claimed.next_due_in_ms is not None:
-            self._claim_at = min(self._claim_at, now + max(claimed.next_due_in_ms / 1000, FIRST_PAUSE_SECONDS))
+    def _note_end(self, end: Ended) -> None:
+        self._ended.append(end)
+        self._settle_at = min(self._settle_at, self._clock() + COALESCE_SECONDS)
 
     # Waiting ---------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
-        """Until a job ends, it is time to claim, or the process has to leave; then collect what has ended."""
+        """Until a job or a call ends, it is time to look, or the process has to leave."""
+        moment = self._next_look()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._next_look()):
+            async with asyncio.timeout_at(moment if moment < math.inf else None):
                 await self._wake.wait()
         self._wake.clear()
-        if any(task.done() for task in self._running) and not all(task.done() for task in self._running):
-            await asyncio.wait(self._running, timeout=COALESCE_SECONDS)
-        self._collect()
-        now = self._clock()
-        if self._running or self._ended:
-            self._busy_at = now
-        elif now >= self._busy_at + self._with.settings.drain_linger_seconds:
-            self._leave()
-        if self._cut_at is not None and now >= self._cut_at:
-            for attempt in self._running.values():
-                attempt.cut_off("stopped")
 
-    def _next_look(self) -> float | None:
+    def _next_look(self) -> float:
         """When to look again even if nothing happens, on the loop's clock."""
-        moments = [] if self._leaving else [self._claim_at, self._deadline]
-        if not self._leaving and len(self._running) >= self._with.settings.drain_concurrency:
-            moments = [self._deadline]
-        if self._cut_at is not None:
-            moments.append(self._cut_at)
-        return min(moments, default=None)
-
-    def _collect(self) -> None:
-        for task in [task for task in self._running if task.done()]:
-            attempt = self._running.pop(task)
-            self._renewals.remove(attempt)
-            problem = task.exception()
-            if problem is not None:
-                self._log.error("an attempt broke down", job_id=str(attempt.job.job_id), exc_info=problem)
-            elif (end := task.result()) is not None:
-                self._ended.append(end)
+        now = self._clock()
+        moments = [self._cut_at if now < self._cut_at else self._cut_at + LAST_WORDS_SECONDS]
+        if not self._calls:
+            if self._ended:
+                moments.append(max(self._settle_at, self._retry_at))
+            if not self._leaving and not self._slots.waits(self):
+                moments.append(max(self._looks.at, self._retry_at))
+        if not self._leaving:
+            moments.append(self._deadline)
+            if not self._running and not self._calls:
+                moments.append(self._busy_at + self._pace.linger_seconds)
+        return min(moments)

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from functions.jobs import registry
 from functions.web.services import Services
 from functions.worker.drain import Drain, Surroundings
-from functions.worker.ledger import Ledger, LedgerRefused, LedgerUnavailable, RestLedger
+from functions.worker.ledger import Ledger, LedgerRefused, LedgerUnavailable
+from functions.worker.rest_ledger import RestLedger
 from functions.worker.summary import Summary
 
 
@@ -52,7 +53,13 @@ class WorkerHost:
             if isinstance(problem, BaseException):
                 raise problem
         await self._chain([drain.queue for drain in drains if drain.left_work], summary)
+        await self._record(summary)
         return summary
+
+    def look(self) -> None:
+        """Have the drains that linger look at once: this process has just enqueued something."""
+        for drain in self._active.values():
+            drain.look()
 
     async def run_one(self, job_id: UUID) -> Summary:
         """Claim one job by its id, run it, settle it.
@@ -61,10 +68,12 @@ class WorkerHost:
             LedgerRefused: `unknown_job`, or `not_claimable` with the reason.
             LedgerUnavailable: the database could not be reached.
         """
-        worker_id = _new_worker_id()
+        worker_id = new_worker_id()
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
         job = await self.ledger.claim_one(job_id, worker_id)
         drain = Drain(job.queue, worker_id, self._surroundings, Summary(), claims=False)
-        drain.start(job)
+        drain.start(job, clock() - asked_at)
         await drain.run()
         return drain.summary
 
@@ -73,7 +82,7 @@ class WorkerHost:
         if active is not None and active.accepts:
             active.nudge()
             return None
-        drain = self._active[queue] = Drain(queue, _new_worker_id(), self._surroundings, summary)
+        drain = self._active[queue] = Drain(queue, new_worker_id(), self._surroundings, summary)
         return drain
 
     async def _chain(self, queues: Sequence[str], summary: Summary) -> None:
@@ -84,12 +93,22 @@ class WorkerHost:
             due = set(await self.ledger.due_queues())
             remaining = [queue for queue in queues if queue in due]
             kicked = [await self.ledger.kick(queue) for queue in remaining]
+            summary.remaining = await self.ledger.due_jobs(remaining) if remaining else 0
         except (LedgerUnavailable, LedgerRefused) as problem:
             self._services.log.warning("the next drain could not be called", problem=str(problem))
             return
-        summary.remaining = len(remaining)
         summary.chained = any(kicked)
 
+    async def _record(self, summary: Summary) -> None:
+        """Leave behind how long the jobs took, for the drains to come."""
+        runs = summary.take_run_times()
+        try:
+            if runs:
+                await self.ledger.record_runs(runs)
+        except (LedgerUnavailable, LedgerRefused) as problem:
+            self._services.log.warning("run times could not be recorded", problem=str(problem))
 
-def _new_worker_id() -> str:
+
+def new_worker_id() -> str:
+    """A name for one who claims: host, process, and something of its own."""
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid4().hex[:8]}"

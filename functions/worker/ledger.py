@@ -1,16 +1,17 @@
-"""The worker's view of the engine: what a drain asks of the database, and how PostgREST carries it.
+"""The worker's view of the engine: what it asks of the database, by the names of the SQL functions.
 
-`Ledger` is the seam; `RestLedger` needs no connection of its own and works behind any pooler.
+`Ledger` is the seam. `EngineLedger` says which function each question is; how a call travels is for its two
+children: `RestLedger`, and `PostgresLedger` for the long-running worker.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
 
-import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -140,38 +141,55 @@ class Ledger(Protocol):
     async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:
         """A user's connected account on a platform with its secrets, or None."""
 
+    async def due_jobs(self, queues: Sequence[str]) -> int:
+        """How many jobs of `queues` could run now; counted up to 1,000 a queue."""
+
+    async def usual_seconds(self, queue: str) -> float:
+        """How long all but the slowest twentieth of a queue's jobs took lately, by its slowest kind; 0 if unknown."""
+
+    async def record_runs(self, runs: Mapping[str, Sequence[int]]) -> None:
+        """Add to what is known of how long jobs take: for each kind the counts of `RunTimes`."""
+
+    async def announce(self, worker_id: str, queues: Sequence[str] | None, *, stopping: bool = False) -> Sequence[str]:
+        """Say that a long-running worker lives and listens for `queues`, None for all; the names that there are."""
+
+    async def dismiss(self, worker_id: str) -> None:
+        """Say that a long-running worker has gone; others are woken for its queues."""
+
 
 _CLAIMED = TypeAdapter(Claimed)
 _SETTLED = TypeAdapter(tuple[Settled, ...])
 _SETTLED_AND_CLAIMED = TypeAdapter(_SettledAndClaimed)
 _RENEWED = TypeAdapter(tuple[Renewed, ...])
 _QUEUES = TypeAdapter(tuple[_DueQueue, ...])
+_NAMES = TypeAdapter(tuple[str, ...])
 
 
-class RestLedger:
-    """The ledger over PostgREST, with the service key.
+class EngineLedger(ABC):
+    """The ledger as calls of the engine's functions; a child carries them.
 
     Args:
-        http: a client whose base URL is the project's REST API.
-        service_key: what opens the engine's functions; sent with every call, never logged.
         pause: how `tenacity` sleeps between tries; a test passes its own.
     """
 
-    def __init__(
-        self, http: httpx.AsyncClient, service_key: SecretStr, pause: Callable[[float], Awaitable[None]] | None = None
-    ) -> None:
-        self._http = http
-        key = service_key.get_secret_value()
-        self._headers = {"apikey": key, "Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    def __init__(self, pause: Callable[[float], Awaitable[None]] | None = None) -> None:
         self._pause = {"sleep": pause} if pause else {}
 
+    @abstractmethod
+    async def _send(self, function: str, packed: Any) -> bytes | str:
+        """Call a function of schema public once; its answer is JSON."""
+
+    @abstractmethod
+    def _packed(self, arguments: Mapping[str, Any]) -> Any:
+        """The arguments as `_send` takes them; made once, so that every try sends the same request id."""
+
     async def claim(self, queue: str, limit: int, worker_id: str) -> Claimed:  # noqa: D102 - as in Ledger
-        body = {"p_queue": queue, "p_limit": limit, "p_worker_id": worker_id, "p_request_id": uuid4()}
-        return _CLAIMED.validate_json(await self._call("claim_jobs", body))
+        arguments = {"p_queue": queue, "p_limit": limit, "p_worker_id": worker_id, "p_request_id": uuid4()}
+        return _CLAIMED.validate_json(await self._call("claim_jobs", arguments))
 
     async def claim_one(self, job_id: UUID, worker_id: str) -> ClaimedJob:  # noqa: D102
-        body = {"p_job_id": job_id, "p_worker_id": worker_id, "p_request_id": uuid4()}
-        return _CLAIMED.validate_json(await self._call("claim_job", body)).jobs[0]
+        arguments = {"p_job_id": job_id, "p_worker_id": worker_id, "p_request_id": uuid4()}
+        return _CLAIMED.validate_json(await self._call("claim_job", arguments)).jobs[0]
 
     async def settle(self, results: Sequence[Settlement]) -> Sequence[Settled]:  # noqa: D102
         return _SETTLED.validate_json(await self._call("settle_jobs", {"p_results": results}))
@@ -179,14 +197,14 @@ class RestLedger:
     async def settle_and_claim(  # noqa: D102
         self, results: Sequence[Settlement], queue: str, limit: int, worker_id: str
     ) -> tuple[Sequence[Settled], Claimed]:
-        body = {
+        arguments = {
             "p_results": results,
             "p_queue": queue,
             "p_limit": limit,
             "p_worker_id": worker_id,
             "p_request_id": uuid4(),
         }
-        both = _SETTLED_AND_CLAIMED.validate_json(await self._call("settle_and_claim", body))
+        both = _SETTLED_AND_CLAIMED.validate_json(await self._call("settle_and_claim", arguments))
         return both.settled, both.claimed
 
     async def extend(self, leases: Sequence[Renewal]) -> Sequence[Renewed]:  # noqa: D102
@@ -195,17 +213,20 @@ class RestLedger:
     async def commit(  # noqa: D102
         self, job_id: UUID, claim_id: int, checkpoint: JsonObject, *, reconcilable: bool, extend_seconds: int
     ) -> None:
-        body = {
+        arguments = {
             "p_job_id": job_id,
             "p_claim_id": claim_id,
             "p_checkpoint": checkpoint,
             "p_reconcilable": reconcilable,
             "p_extend_seconds": extend_seconds,
         }
-        await self._call("commit_job", body)
+        await self._call("commit_job", arguments)
 
     async def due_queues(self) -> Sequence[str]:  # noqa: D102
         return [due.queue for due in _QUEUES.validate_json(await self._call("due_queues", {}))]
+
+    async def due_jobs(self, queues: Sequence[str]) -> int:  # noqa: D102
+        return int(await self._call("count_due_jobs", {"p_queues": queues}))
 
     async def kick(self, queue: str) -> bool:  # noqa: D102
         return bool(orjson.loads(await self._call("kick_queue", {"p_queue": queue})))
@@ -215,8 +236,23 @@ class RestLedger:
         account: JsonObject | None = orjson.loads(answer)
         return account
 
-    async def _call(self, function: str, body: Mapping[str, Any]) -> bytes:
-        content = orjson.dumps(body)  # once: every try sends the same request id
+    async def usual_seconds(self, queue: str) -> float:  # noqa: D102
+        return float(await self._call("usual_run_seconds", {"p_queue": queue}))
+
+    async def record_runs(self, runs: Mapping[str, Sequence[int]]) -> None:  # noqa: D102
+        await self._call("record_runs", {"p_runs": runs})
+
+    async def announce(  # noqa: D102
+        self, worker_id: str, queues: Sequence[str] | None, *, stopping: bool = False
+    ) -> Sequence[str]:
+        arguments = {"p_worker_id": worker_id, "p_queues": queues, "p_stopping": stopping}
+        return _NAMES.validate_json(await self._call("announce_worker", arguments))
+
+    async def dismiss(self, worker_id: str) -> None:  # noqa: D102
+        await self._call("dismiss_worker", {"p_worker_id": worker_id})
+
+    async def _call(self, function: str, arguments: Mapping[str, Any]) -> bytes | str:
+        packed = self._packed(arguments)
         tries = AsyncRetrying(
             retry=retry_if_exception_type(LedgerUnavailable),
             stop=stop_after_attempt(TRIES) | stop_after_delay(TRYING_SECONDS),
@@ -224,28 +260,4 @@ class RestLedger:
             reraise=True,
             **self._pause,  # type: ignore[arg-type]
         )
-        return await tries(self._post, function, content)
-
-    async def _post(self, function: str, content: bytes) -> bytes:
-        try:
-            answer = await self._http.post(f"rpc/{function}", content=content, headers=self._headers)
-        except httpx.TransportError as error:
-            raise LedgerUnavailable(f"{function}: {type(error).__name__}") from error
-        if answer.is_success:
-            return answer.content
-        raise _fault(function, answer)
-
-
-def _fault(function: str, answer: httpx.Response) -> LedgerUnavailable | LedgerRefused:
-    try:
-        error = orjson.loads(answer.content)
-        sqlstate = str(error.get("code", ""))
-    except (orjson.JSONDecodeError, AttributeError):
-        error, sqlstate = {}, ""
-    message = str(error.get("message") or answer.reason_phrase)
-    if sqlstate.startswith("PT"):
-        code = str(error.get("details"))
-        return LedgerRefused(answer.status_code, code, message, error.get("hint"), from_engine=True)
-    if sqlstate in PASSING_CODES or answer.status_code in {408, 429, 502, 503, 504, 520} or not error:
-        return LedgerUnavailable(f"{function}: {answer.status_code} {sqlstate} {message}")
-    return LedgerRefused(answer.status_code, sqlstate or str(answer.status_code), message, error.get("hint"))
+        return await tries(self._send, function, packed)

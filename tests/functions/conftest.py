@@ -27,11 +27,16 @@ from functions.jobs.registry import HandlerFunction
 from functions.settings import Settings
 from functions.web.logs import get_logger
 from functions.worker.drain import Drain
+from functions.worker.host import WorkerHost
+from functions.worker.postgres_ledger import PostgresLedger
 from functions.worker.summary import Summary
 from tests.conftest import Database
 from tests.functions.scripted import MakeDrain, Register, ScriptedLedger, registration, surroundings
 
 CRON_SECRET = "the-internal-secret"
+
+NewApp = Callable[..., Starlette]
+"""The fixture `new_app`: (**settings) -> application."""
 
 
 @dataclass
@@ -162,16 +167,48 @@ async def project(database: Database) -> AsyncIterator[Project]:
 
 
 @pytest.fixture
-def app(project: Project, logs: Logs) -> Starlette:
-    return create_app(project.settings(), logs.logger)
+def carrier(request: pytest.FixtureRequest) -> str:
+    """What carries the drain's calls: `rest`, or `postgres` where a module asks for `BOTH_LEDGERS`."""
+    return str(getattr(request, "param", "rest"))
+
+
+BOTH_LEDGERS = pytest.mark.parametrize("carrier", ["rest", "postgres"], indirect=True)
+
+
+@pytest.fixture
+async def new_app(project: Project, logs: Logs, carrier: str) -> AsyncIterator[NewApp]:
+    """Makes applications over the real project, each with connections of its own, and closes them."""
+    apps: list[tuple[Starlette, PostgresLedger]] = []
+
+    def make(**settings: Any) -> Starlette:
+        app = create_app(project.settings(**settings), logs.logger)
+        direct = PostgresLedger(project.database.dsn())
+        if carrier == "postgres":
+            app.state.services._made[WorkerHost] = WorkerHost(app.state.services, direct)
+        apps.append((app, direct))
+        return app
+
+    yield make
+    for app, direct in apps:
+        await app.state.services.close()
+        await direct.close()
+
+
+@pytest.fixture
+def app(new_app: NewApp) -> Starlette:
+    return new_app()
 
 
 @pytest.fixture
 async def api(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the functions, over a real project."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions") as client:
+    async with client_of(app) as client:
         yield client
-    await app.state.services.close()
+
+
+def client_of(app: Starlette) -> httpx.AsyncClient:
+    """A client that calls `app` in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions")
 
 
 # A drain over a scripted ledger --------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -84,6 +84,9 @@ class ScriptedLedger:
     refuse_commit: Exception | None = None
     renew: Callable[[Renewal], Renewed] = lambda lease: Renewed(job_id=lease.job_id)
     due: list[str] = field(default_factory=list)
+    due_count: int = 0
+    usual: float = 0.0
+    recorded: list[Mapping[str, Sequence[int]]] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     batches: list[list[Settlement]] = field(default_factory=list)
     renewals: list[list[Renewal]] = field(default_factory=list)
@@ -132,6 +135,21 @@ class ScriptedLedger:
 
     async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:
         return {"platform": platform}
+
+    async def due_jobs(self, queues: Sequence[str]) -> int:
+        return self.due_count
+
+    async def usual_seconds(self, queue: str) -> float:
+        return self.usual
+
+    async def record_runs(self, runs: Mapping[str, Sequence[int]]) -> None:
+        self.recorded.append(runs)
+
+    async def announce(self, worker_id: str, queues: Sequence[str] | None, *, stopping: bool = False) -> Sequence[str]:
+        return queues or ["q"]
+
+    async def dismiss(self, worker_id: str) -> None:
+        self._note("dismiss", worker_id)
 
     @property
     def settlements(self) -> list[Settlement]:

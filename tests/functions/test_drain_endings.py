@@ -9,13 +9,14 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from functions.app import create_app
 from functions.jobs.context import ClaimedJob, CommitRefused, Context
 from functions.jobs.outcomes import Cancelled, Done, Outcome, Release
 from functions.web.services import Services
-from tests.functions.conftest import Logs, Project, wait_until
+from tests.functions.conftest import BOTH_LEDGERS, Logs, NewApp, Project, client_of, wait_until
 from tests.functions.draining import INTERNAL, drain, succeed, tasks
 from tests.functions.scripted import AnyPayload, Register
+
+pytestmark = BOTH_LEDGERS
 
 
 async def test_a_wish_to_cancel_reaches_the_running_handler(
@@ -135,23 +136,21 @@ async def hanging(register: Register) -> AsyncIterator[asyncio.Event]:
 
 
 async def test_a_process_that_must_leave_hands_its_jobs_back_untouched(
-    project: Project, hanging: asyncio.Event, logs: Logs, register: Register
+    project: Project, hanging: asyncio.Event, new_app: NewApp, register: Register
 ) -> None:
-    app = create_app(project.settings(shutdown_grace_seconds=0.1, drain_concurrency=2), logs.logger)
+    app = new_app(shutdown_grace_seconds=0.1, drain_concurrency=2)
     ids = project.enqueue(*tasks(5))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions") as client:
+    async with client_of(app) as client:
         draining = asyncio.create_task(drain(client))
         await hanging.wait()
         await app.state.services.close()
-        assert await draining == {"claimed": 2, "released": 2, "remaining": 1}
+        assert await draining == {"claimed": 2, "released": 2, "remaining": 5}
     rows = [project.job(job_id) for job_id in ids]
     assert {(row["status"], row["attempt"], row["lease_expires_at"]) for row in rows} == {("pending", 0, None)}
 
     register(succeed)
-    fresh = create_app(project.settings(), logs.logger)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(fresh), base_url="http://functions") as client:
+    async with client_of(new_app()) as client:
         assert (await drain(client))["completed"] == 5
-    await fresh.state.services.close()
 
 
 async def test_the_caller_hanging_up_does_not_stop_the_drain(
@@ -197,11 +196,11 @@ async def test_a_bad_drain_request_names_its_field(api: httpx.AsyncClient, regis
 
 
 async def test_a_service_key_that_is_not_accepted_is_the_deployments_fault(
-    project: Project, register: Register, logs: Logs
+    project: Project, register: Register, new_app: NewApp, carrier: str
 ) -> None:
     register(succeed)
-    app = create_app(project.settings(supabase_service_role_key=project.keys.anon_key), logs.logger)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions") as client:
+    if carrier == "postgres":
+        project.connection.execute("revoke execute on function filaviva.claim_jobs from service_role")
+    async with client_of(new_app(supabase_service_role_key=project.keys.anon_key)) as client:
         answer = await client.post("/api/queue/process", json={"queues": ["work"]}, headers=INTERNAL)
-    await app.state.services.close()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "database_refused")

@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 
-from functions.app import create_app
 from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import Done, JobError, Outcome, Retry, Snooze
-from tests.functions.conftest import Logs, Project
+from tests.functions.conftest import BOTH_LEDGERS, Logs, NewApp, Project, client_of
 from tests.functions.draining import INTERNAL, drain, succeed, tasks
 from tests.functions.scripted import AnyPayload, Register
+
+pytestmark = BOTH_LEDGERS
 
 
 async def test_due_jobs_are_run_and_their_results_kept(
@@ -125,7 +126,7 @@ async def test_a_result_only_the_database_finds_too_large_fails_that_job_alone(
     assert project.job(ids[3])["error_code"] == "invalid_result"
 
 
-async def test_two_processes_run_each_job_once(project: Project, register: Register, logs: Logs) -> None:
+async def test_two_processes_run_each_job_once(project: Project, register: Register, new_app: NewApp) -> None:
     runs: list[str] = []
 
     async def run(job: ClaimedJob, payload: AnyPayload, ctx: Context) -> Outcome:
@@ -135,19 +136,15 @@ async def test_two_processes_run_each_job_once(project: Project, register: Regis
 
     register(run)
     ids = project.enqueue(*tasks(120))
-    apps = [create_app(project.settings(), logs.logger) for _ in range(2)]
-    clients = [httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://functions") for app in apps]
-    summaries = await asyncio.gather(*(drain(client) for client in clients))
-    for client, app in zip(clients, apps, strict=True):
-        await client.aclose()
-        await app.state.services.close()
+    async with client_of(new_app()) as one, client_of(new_app()) as two:
+        summaries = await asyncio.gather(drain(one), drain(two))
     assert sorted(runs) == sorted(ids)
     assert sum(summary["completed"] for summary in summaries) == 120
     assert all(summary["completed"] > 0 for summary in summaries)
 
 
 async def test_the_queues_concurrency_holds_over_all_processes(
-    api: httpx.AsyncClient, project: Project, register: Register, logs: Logs
+    api: httpx.AsyncClient, project: Project, register: Register, new_app: NewApp
 ) -> None:
     inside = most = 0
 
@@ -161,10 +158,8 @@ async def test_the_queues_concurrency_holds_over_all_processes(
 
     register(run, concurrency=3)
     project.enqueue(*tasks(20))
-    other = create_app(project.settings(), logs.logger)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url="http://functions") as second:
+    async with client_of(new_app()) as second:
         await asyncio.gather(drain(api), drain(second))
-    await other.state.services.close()
     assert {row["status"] for row in project.jobs()} == {"completed"}
     assert most == 3
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from functions.jobs import registry
@@ -12,8 +13,8 @@ from functions.jobs.outcomes import Done, Outcome
 from functions.web.services import Services
 from functions.worker.host import WorkerHost
 from functions.worker.ledger import LedgerRefused, LedgerUnavailable
-from tests.functions.conftest import Logs, make_settings, wait_until
-from tests.functions.scripted import AnyPayload, ScriptedLedger, claimed, claimed_job, registration
+from tests.functions.conftest import Logs, Project, make_settings, wait_until
+from tests.functions.scripted import AnyPayload, Register, ScriptedLedger, claimed, claimed_job, registration
 
 
 async def instantly(job: ClaimedJob, payload: AnyPayload, ctx: Context) -> Outcome:
@@ -78,10 +79,10 @@ async def test_a_drain_without_time_left_calls_the_next_one(
 ) -> None:
     running = asyncio.create_task(host.drain(["one", "two"]))
     await wait_until(lambda: len(ledger.names()) >= 2)
-    ledger.due = ["two", "another"]
+    ledger.due, ledger.due_count = ["two", "another"], 7
     services.stopping.set()
     summary = await running
-    assert (summary.remaining, summary.chained) == (1, True)
+    assert (summary.remaining, summary.chained) == (7, True)
     assert ledger.kicked == ["two"]
 
 
@@ -114,3 +115,38 @@ async def test_one_job_is_run_by_its_id_and_nothing_else_is_claimed(host: Worker
     summary = await host.run_one(uuid4())
     assert (summary.claimed, summary.completed) == (1, 1)
     assert ledger.names() == ["claim_one", "settle"]
+
+
+async def test_what_this_process_enqueues_is_looked_for_at_once(
+    host: WorkerHost, services: Services, ledger: ScriptedLedger
+) -> None:
+    lingering = asyncio.create_task(host.drain(["one"]))
+    await wait_until(lambda: len(ledger.names()) >= 2)
+    ledger.claims.append(claimed(claimed_job()))
+    asked = len(ledger.names())
+    host.look()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(ledger.names()) > asked  # no pause was waited for
+    assert (await lingering).completed == 1
+
+
+async def test_how_long_the_jobs_took_is_told_at_the_end(host: WorkerHost, ledger: ScriptedLedger) -> None:
+    ledger.claims.append(claimed(claimed_job(1), claimed_job(2)))
+    await host.drain(["one"])
+    (runs,) = ledger.recorded
+    assert sum(runs["test"]) == 2
+
+
+async def test_enqueueing_by_http_has_the_drains_of_the_same_process_look(
+    api: httpx.AsyncClient, project: Project, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[WorkerHost] = []
+
+    def look(host: WorkerHost) -> None:
+        looked.append(host)
+
+    monkeypatch.setattr(WorkerHost, "look", look)
+    register(instantly)
+    answer = await api.post("/api/jobs", json={"kind": "task", "payload": {}}, headers=project.sign_up().headers)
+    assert (answer.status_code, len(looked)) == (202, 1)

@@ -1,7 +1,6 @@
-"""The ledger over PostgREST: what it repeats, with which request id, and what it gives up on."""
+"""What every ledger does, held against the real engine: one suite for both of them."""
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,33 +8,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from functions.worker.ledger import TRIES, LedgerRefused, LedgerUnavailable, Renewal, RestLedger
-from tests.functions.conftest import Project
+from functions.worker.ledger import EngineLedger, LedgerRefused, LedgerUnavailable, Renewal
+from functions.worker.postgres_ledger import PostgresLedger
+from functions.worker.rest_ledger import RestLedger
+from tests.functions.conftest import BOTH_LEDGERS, Project
 
-Fault = Callable[[httpx.Request], Exception | None]
-
-
-class Faulty(httpx.AsyncBaseTransport):
-    """The network, which loses answers: `after` may raise when the database has done its work."""
-
-    def __init__(self) -> None:
-        self.inner = httpx.AsyncHTTPTransport()
-        self.before: Fault = lambda _: None
-        self.after: Fault = lambda _: None
-        self.bodies: list[dict[str, Any]] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.bodies.append(json.loads(request.content))
-        if (error := self.before(request)) is not None:
-            raise error
-        response = await self.inner.handle_async_request(request)
-        if (error := self.after(request)) is not None:
-            await response.aclose()
-            raise error
-        return response
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
+pytestmark = BOTH_LEDGERS
 
 
 async def no_pause(_: float) -> None:
@@ -43,24 +21,33 @@ async def no_pause(_: float) -> None:
 
 
 @pytest.fixture
-async def network() -> AsyncIterator[Faulty]:
-    yield Faulty()
+async def ledger(project: Project, carrier: str) -> AsyncIterator[EngineLedger]:
+    project.call("create_queue", "work", {})
+    project.call("register_kind", "task", {"queue": "work"})
+    if carrier == "postgres":
+        async with PostgresLedger(project.database.dsn(), no_pause) as direct:
+            yield direct
+    else:
+        async with httpx.AsyncClient(base_url=f"{project.url}/rest/v1") as http:
+            yield RestLedger(http, SecretStr(project.keys.service_role_key), no_pause)
 
 
 @pytest.fixture
-async def ledger(project: Project, network: Faulty) -> AsyncIterator[RestLedger]:
-    project.call("create_queue", "work", {})
-    project.call("register_kind", "task", {"queue": "work"})
-    async with httpx.AsyncClient(base_url=f"{project.url}/rest/v1", transport=network) as http:
-        yield RestLedger(http, SecretStr(project.keys.service_role_key), no_pause)
+def lose_one_answer(ledger: EngineLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call does its work, and its answer is lost on the way."""
+    send, lost = ledger._send, list[str]()
+
+    async def lossy(function: str, packed: Any) -> bytes | str:
+        answer = await send(function, packed)
+        if not lost:
+            lost.append(function)
+            raise LedgerUnavailable(f"{function}: lost")
+        return answer
+
+    monkeypatch.setattr(ledger, "_send", lossy)
 
 
-def once(error: Exception) -> Fault:
-    left = [error]
-    return lambda _: left.pop() if left else None
-
-
-async def test_a_job_goes_its_whole_way(ledger: RestLedger, project: Project) -> None:
+async def test_a_job_goes_its_whole_way(ledger: EngineLedger, project: Project) -> None:
     (job_id,) = project.enqueue({"kind": "task", "payload": {"n": 1}, "correlation_id": "order-1"})
     assert await ledger.due_queues() == ["work"]
     claimed = await ledger.claim("work", 10, "worker-1")
@@ -84,29 +71,21 @@ async def test_a_job_goes_its_whole_way(ledger: RestLedger, project: Project) ->
     assert again.applied == "already"
 
 
-async def test_a_claim_whose_answer_was_lost_is_repeated_with_the_same_request_id(
-    ledger: RestLedger, network: Faulty, project: Project
+async def test_a_claim_whose_answer_was_lost_is_repeated_and_takes_no_others(
+    ledger: EngineLedger, lose_one_answer: None, project: Project
 ) -> None:
     ids = project.enqueue(*[{"kind": "task"}] * 3)
-    network.after = once(httpx.ReadTimeout("lost"))
     claimed = await ledger.claim("work", 2, "worker-1")
-    assert len({body["p_request_id"] for body in network.bodies}) == 1 < len(network.bodies)
     assert [str(job.job_id) for job in claimed.jobs] == ids[:2]
     assert [row["status"] for row in project.jobs()] == ["processing", "processing", "pending"]
 
 
-async def test_two_claims_have_two_request_ids(ledger: RestLedger, network: Faulty) -> None:
-    await ledger.claim("work", 1, "worker-1")
-    await ledger.claim("work", 1, "worker-1")
-    assert len({body["p_request_id"] for body in network.bodies}) == 2
-
-
 async def test_a_settlement_whose_answer_was_lost_counts_once_and_the_claim_beside_it_too(
-    ledger: RestLedger, network: Faulty, project: Project
+    ledger: EngineLedger, project: Project, request: pytest.FixtureRequest
 ) -> None:
     project.enqueue(*[{"kind": "task"}] * 2)
     (job,) = (await ledger.claim("work", 1, "worker-1")).jobs
-    network.after = once(httpx.ReadTimeout("lost"))
+    request.getfixturevalue("lose_one_answer")
     element = {"job_id": job.job_id, "claim_id": job.claim_id, "outcome": "done", "result": {}}
     settled, claimed = await ledger.settle_and_claim([element], "work", 1, "worker-1")
     assert [(answer.applied, answer.status) for answer in settled] == [("already", "completed")]
@@ -114,55 +93,7 @@ async def test_a_settlement_whose_answer_was_lost_counts_once_and_the_claim_besi
     assert sorted(row["status"] for row in project.jobs()) == ["completed", "processing"]
 
 
-@pytest.mark.parametrize(
-    "error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x"), httpx.ReadError("x")]
-)
-async def test_a_connection_that_fails_is_tried_a_bounded_number_of_times(error: Exception) -> None:
-    network = Faulty()
-    network.before = lambda _: error
-    async with httpx.AsyncClient(base_url="http://nowhere.test", transport=network) as http:
-        with pytest.raises(LedgerUnavailable, match="claim_jobs"):
-            await RestLedger(http, SecretStr("key"), no_pause).claim("work", 1, "worker-1")
-    assert len(network.bodies) == TRIES
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "tried"),
-    [
-        (500, {"code": "40P01", "message": "deadlock detected"}, TRIES),
-        (500, {"code": "40001", "message": "could not serialize"}, TRIES),
-        (500, {"code": "55P03", "message": "lock timeout"}, TRIES),
-        (500, {"code": "57014", "message": "statement timeout"}, TRIES),
-        (503, {"code": "PGRST002", "message": "schema cache"}, TRIES),
-        (504, {"code": "PGRST003", "message": "pool timeout"}, TRIES),
-        (502, "<html>Bad gateway</html>", TRIES),
-        (429, {"message": "API rate limit exceeded"}, TRIES),
-        (400, {"code": "22P05", "message": "unsupported Unicode escape"}, 1),
-        (401, {"code": "PGRST301", "message": "No suitable key"}, 1),
-        (401, {"message": "Invalid API key"}, 1),
-        (404, {"code": "PGRST202", "message": "no function"}, 1),
-        (404, {"code": "PT404", "message": "There is no queue.", "details": "unknown_queue", "hint": "Make it."}, 1),
-        (500, {"code": "XX000", "message": "internal"}, 1),
-    ],
-)
-async def test_only_what_may_pass_by_itself_is_tried_again(status: int, body: Any, tried: int) -> None:
-    calls: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        calls.append(request)
-        return httpx.Response(status, json=body) if isinstance(body, dict) else httpx.Response(status, text=body)
-
-    async with httpx.AsyncClient(base_url="http://nowhere.test", transport=httpx.MockTransport(answer)) as http:
-        with pytest.raises((LedgerUnavailable, LedgerRefused)) as caught:
-            await RestLedger(http, SecretStr("key"), no_pause).due_queues()
-    assert len(calls) == tried
-    assert isinstance(caught.value, LedgerUnavailable) == (tried > 1)
-    if isinstance(caught.value, LedgerRefused):
-        assert caught.value.from_engine == (body.get("code") == "PT404")
-        assert caught.value.from_engine is False or caught.value.code == "unknown_queue"
-
-
-async def test_the_engines_refusals_come_with_their_codes(ledger: RestLedger, project: Project) -> None:
+async def test_the_engines_refusals_come_with_their_codes(ledger: EngineLedger, project: Project) -> None:
     with pytest.raises(LedgerRefused) as unknown:
         await ledger.claim("nobody", 1, "worker-1")
     assert (unknown.value.status, unknown.value.code) == (404, "unknown_queue")
@@ -179,7 +110,7 @@ async def test_the_engines_refusals_come_with_their_codes(ledger: RestLedger, pr
     assert (stale.value.status, stale.value.code) == (409, "stale_claim")
 
 
-async def test_credentials_are_an_owners_account_or_none(ledger: RestLedger, project: Project) -> None:
+async def test_credentials_are_an_owners_account_or_none(ledger: EngineLedger, project: Project) -> None:
     user = project.sign_up()
     assert await ledger.credentials(UUID(user.id), "tiktok") is None
     project.connect_account(user, "tiktok")
@@ -188,5 +119,54 @@ async def test_credentials_are_an_owners_account_or_none(ledger: RestLedger, pro
     assert (account["external_id"], account["access_token"]) == ("tiktok-1", "canary-token")
 
 
-async def test_a_kick_without_a_drain_to_call_is_no_error(ledger: RestLedger) -> None:
+async def test_a_kick_without_a_drain_to_call_is_no_error(ledger: EngineLedger) -> None:
     assert await ledger.kick("work") is False
+
+
+async def test_the_due_jobs_of_queues_are_counted(ledger: EngineLedger, project: Project) -> None:
+    project.call("create_queue", "other", {})
+    assert await ledger.due_jobs(["work", "other"]) == 0
+    later = {"scheduled_at": "2999-01-01T00:00:00Z"}
+    project.enqueue(*[{"kind": "task"}] * 3, {"kind": "task", "priority": 5}, {"kind": "task", **later})
+    assert await ledger.due_jobs(["work", "other"]) == 4
+    await ledger.claim("work", 2, "worker-1")
+    assert (await ledger.due_jobs(["work"]), await ledger.due_jobs(["other"])) == (2, 0)
+
+
+async def test_how_long_jobs_usually_take_is_what_all_but_the_slowest_took(
+    ledger: EngineLedger, project: Project
+) -> None:
+    assert await ledger.usual_seconds("work") == 0
+    await ledger.record_runs({"task": [0, 0, 0, 95, 0, 0, 0, 0, 0, 0, 5], "unknown": [1]})
+    assert await ledger.usual_seconds("work") == 0.008
+    await ledger.record_runs({"task": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20]})
+    assert await ledger.usual_seconds("work") == 1.024
+    await ledger.record_runs({"task": [1_000_000]})  # what was long ago fades
+    assert await ledger.usual_seconds("work") == 0.001
+
+
+async def test_a_worker_is_told_its_queues_and_refused_unknown_ones(ledger: EngineLedger, project: Project) -> None:
+    every = await ledger.announce("worker-1", None)
+    assert "work" in every and len(every) > 1
+    assert await ledger.announce("worker-1", ["work"]) == ("work",)
+    with pytest.raises(LedgerRefused) as unknown:
+        await ledger.announce("worker-1", ["work", "nobody"])
+    assert (unknown.value.status, unknown.value.code) == (404, "unknown_queue")
+    await ledger.dismiss("worker-1")
+
+
+async def test_who_waits_for_a_lock_gives_way_and_tries_again(ledger: EngineLedger, project: Project) -> None:
+    project.enqueue({"kind": "task"})
+    (job,) = (await ledger.claim("work", 1, "worker-1")).jobs
+    tried: list[float] = []
+
+    async def let_go(_: float) -> None:
+        tried.append(_)
+        holder.rollback()
+
+    ledger._pause = {"sleep": let_go}
+    with project.database.connect("supabase_admin") as holder:
+        holder.autocommit = False
+        holder.execute("select from public.jobs for update")
+        (settled,) = await ledger.settle([{"job_id": job.job_id, "claim_id": job.claim_id, "outcome": "done"}])
+    assert (settled.applied, len(tried)) == ("ok", 1)

@@ -7,7 +7,7 @@ import pytest
 
 from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import Done, Outcome
-from functions.worker import drain as drain_module
+from functions.worker.pace import FIRST_PAUSE_SECONDS
 from tests.functions.conftest import wait_until
 from tests.functions.scripted import (
     AnyPayload,
@@ -59,7 +59,7 @@ async def test_a_full_house_claims_nothing_until_a_place_is_free(make_drain: Mak
     ledger.claims.append(claimed(*jobs(2)))
     running = asyncio.create_task(finish(make_drain(gate, drain_concurrency=2)))
     await wait_until(lambda: gate.inside == 2)
-    await asyncio.sleep(drain_module.FIRST_PAUSE_SECONDS * 3)  # long enough for a poll, if there were one
+    await asyncio.sleep(FIRST_PAUSE_SECONDS * 3)  # long enough for a poll, if there were one
     assert ledger.names() == ["claim"]
     gate.open.set()
     await running
@@ -186,3 +186,14 @@ async def test_after_its_budget_it_claims_no_more_but_lets_jobs_finish(
     assert (await running).completed == 1
     assert ledger.names().count("claim") == claims and ledger.names()[-1] == "settle"
     assert drain.left_work
+
+
+async def test_a_job_under_a_limit_that_comes_too_late_is_handed_back_unstarted(
+    make_drain: MakeDrain, ledger: ScriptedLedger
+) -> None:
+    late, punctual = claimed_job(1, start_within_seconds=0), claimed_job(2, start_within_seconds=60)
+    ledger.claims.append(claimed(late, punctual))
+    summary = await finish(make_drain(instantly))
+    outcomes = {element["job_id"]: element["outcome"] for element in ledger.settlements}
+    assert outcomes == {late.job_id: "release", punctual.job_id: "done"}
+    assert (summary.claimed, summary.released, summary.completed) == (2, 1, 1)
