@@ -1,5 +1,6 @@
 """The REST gateway: an ASGI app that answers as PostgREST does."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from devstack.rest.transactions import Transactions
 T = TypeVar("T")
 
 _NO_SETTINGS = RoleSettings()
+_CLOSING = {"Connection": "close"}
 
 
 class Rest:
@@ -60,15 +62,24 @@ class Rest:
             await send({"type": "websocket.close"})
             return
         try:
-            response = await self._respond(await read_request(scope, receive, self._settings.max_body))
+            response = await self._respond(await self._received(scope, receive))
         except DisconnectedError:
             return
-        except BodyTooLargeError:
-            details = f"The body may have at most {self._settings.max_body} bytes"
-            response = RestError(413, "PGRST102", "Payload too large", details=details).response()
         except RestError as error:
             response = error.response()
         await send_response(send, response, scope["method"])
+
+    async def _received(self, scope: Scope, receive: Receive) -> Request:
+        """The whole request. Where it is given up, so is the connection: the rest of the body is not waited for."""
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await read_request(scope, receive, self._settings.max_body)
+        except BodyTooLargeError:
+            details = f"The body may have at most {self._settings.max_body} bytes"
+            raise RestError(413, "PGRST102", "Payload too large", details=details, headers=_CLOSING) from None
+        except TimeoutError:
+            details = f"The body must arrive within {self._settings.body_timeout:g} seconds"
+            raise RestError(408, "PGRST102", "Request timed out", details=details, headers=_CLOSING) from None
 
     async def _respond(self, request: Request) -> Response:
         identity = self._tokens.identify(request.headers.get("authorization"))

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal
 
 from devstack.rest.errors import RestError
+from devstack.rest.likeness import likest
+from devstack.rest.relationships import Relationship
 
 STALE_CODES = frozenset({"PGRST200", "PGRST202", "PGRST204", "PGRST205"})
 """Refusals that a newer catalogue might not give."""
@@ -73,9 +74,10 @@ class Function:
         return required <= names <= {parameter.name for parameter in self.parameters}
 
     @property
-    def takes_whole_body(self) -> bool:
-        """Whether a JSON body as a whole is its one argument."""
-        return [(one.name, one.type) for one in self.parameters] in ([("", "json")], [("", "jsonb")])
+    def whole_type(self) -> str | None:
+        """The type of its one parameter, if that has no name, so that a body as a whole is what it takes."""
+        only = self.parameters[0] if len(self.parameters) == 1 else None
+        return only.type if only and not only.name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Catalogue:
     """Everything that plans are made from. Never changes: a newer one takes its place."""
 
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    relationships: Mapping[tuple[str, str], Sequence[Relationship]] = field(default_factory=dict)
     functions: Mapping[tuple[str, str], Sequence[Function]] = field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = field(default_factory=dict)
 
@@ -108,31 +111,33 @@ class Catalogue:
             raise RestError(404, "PGRST205", message, hint=hint)
         return found
 
-    def function(self, schema: str, name: str, names: frozenset[str], *, with_body: bool) -> Function:
+    def function(self, schema: str, name: str, names: frozenset[str], whole: Sequence[str], *, raw: bool) -> Function:
         """The one function that can be called with these argument names.
 
         Args:
             schema: where it is.
             name: what it is called.
             names: the names of the arguments.
-            with_body: whether they come from a JSON body, which may also be one argument as a whole.
+            whole: the types of a parameter that can take the body as a whole, where there is one.
+            raw: whether that is the only way to take it.
 
         Raises:
             RestError: PGRST202, there is none; PGRST203, there are several.
         """
         overloads = self.functions.get((schema, name), ())
-        found = [one for one in overloads if one.takes(names) and not one.takes_whole_body]
-        if not found and with_body:
-            found = [one for one in overloads if one.takes_whole_body]
+        found = [] if raw else [one for one in overloads if one.takes(names) and not one.whole_type]
+        found = found or [one for one in overloads if one.whole_type in whole]
         if len(found) == 1:
             return found[0]
-        raise _ambiguous(found) if found else self._unknown(schema, name, names, with_body=with_body)
+        if found:
+            raise _ambiguous(found)
+        raise _unknown_raw(schema, name, whole) if raw else self._unknown(schema, name, names, whole)
 
-    def _unknown(self, schema: str, name: str, names: frozenset[str], *, with_body: bool) -> RestError:
+    def _unknown(self, schema: str, name: str, names: frozenset[str], whole: Sequence[str]) -> RestError:
         told = ", ".join(sorted(names))
         word = "parameters" if len(names) > 1 else "parameter"
         searched = f" with {word} {told}" if names else " without parameters"
-        alternative = " or with a single unnamed json/jsonb parameter" if with_body else ""
+        alternative = f" or with a single unnamed {'/'.join(whole)} parameter" if whole else ""
         return RestError(
             404,
             "PGRST202",
@@ -146,12 +151,22 @@ class Catalogue:
     def _near_function(self, schema: str, name: str, told: str) -> str | None:
         overloads = self.functions.get((schema, name))
         if overloads:
-            signatures = [", ".join(sorted(one.name for one in overload.parameters)) for overload in overloads]
-            near = get_close_matches(told, signatures, 1, 0.33)
-            call = f"{name}({near[0]})" if near else None
+            signatures = [f"({', '.join(sorted(one.name for one in overload.parameters))})" for overload in overloads]
+            near = likest(f"({told})", signatures)
+            call = f"{name}{near}" if near else None
         else:
             call = _nearest(name, schema, self.functions)
         return f"Perhaps you meant to call the function {schema}.{call}" if call else None
+
+
+def _unknown_raw(schema: str, name: str, whole: Sequence[str]) -> RestError:
+    return RestError(
+        404,
+        "PGRST202",
+        f"Could not find the function {schema}.{name} in the schema cache",
+        details=f"Searched for the function {schema}.{name} with a single unnamed {'/'.join(whole)} parameter,"
+        " but no matches were found in the schema cache.",
+    )
 
 
 def _ambiguous(found: Sequence[Function]) -> RestError:
@@ -169,5 +184,4 @@ def _ambiguous(found: Sequence[Function]) -> RestError:
 
 
 def _nearest(name: str, schema: str, known: Mapping[tuple[str, str], object]) -> str | None:
-    names = [other for in_schema, other in known if in_schema == schema]
-    return next(iter(get_close_matches(name, names, 1, 0.75)), None)
+    return likest(name, [other for in_schema, other in known if in_schema == schema], 0.75)

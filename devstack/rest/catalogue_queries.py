@@ -2,15 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from devstack.rest.catalogue import Catalogue, Column, Function, Parameter, Relation, RoleSettings, Settings
+from devstack.rest.relationship_queries import read_relationships
 
 _HOISTED = ("statement_timeout", "plan_filter.statement_cost_limit")
 """Settings of a function that must be in force before it is called, or they come too late."""
+
+_TAKING_BODIES = ("json", "jsonb", "text", "xml", "bytea")
+"""Types of an unnamed parameter that can take a request's body as a whole."""
 
 _ISOLATION = "default_transaction_isolation"
 
@@ -19,9 +24,11 @@ select n.nspname, c.relname,
   (select coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), case
       when a.attidentity <> '' then
         format('nextval(%%L)', pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname))
-      when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid)
+      when a.attgenerated = '' then coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0))
     end) order by a.attnum), '[]')
-   from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+   from pg_attribute a
+   join pg_type t on t.oid = a.atttypid
+   left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
   (select coalesce(json_agg(a.attname order by k.place), '[]')
    from pg_index i, unnest(i.indkey) with ordinality as k(attnum, place), pg_attribute a
@@ -87,10 +94,14 @@ async def read_catalogue(connection: psycopg.AsyncConnection[TupleRow], schemas:
     functions = await (await connection.execute(_FUNCTIONS, [list(schemas)])).fetchall()
     roles = await (await connection.execute(_ROLES)).fetchall()
     overloads: defaultdict[tuple[str, str], list[Function]] = defaultdict(list)
-    for function in filter(None, map(_function, functions)):
+    for function in sorted(filter(None, map(_function, functions)), key=_by_parameters):
         overloads[function.schema, function.name].append(function)
-    found = [_relation(row) for row in relations]
-    return Catalogue({(one.schema, one.name): one for one in found}, dict(overloads), _roles(roles))
+    found = {(row[0], row[1]): _relation(row) for row in relations}
+    relationships, of_views = await read_relationships(connection, schemas)
+    for name, primary_key in of_views.items():
+        if name in found:
+            found[name] = replace(found[name], primary_key=primary_key)
+    return Catalogue(found, relationships, dict(overloads), _roles(roles))
 
 
 async def read_timezones(connection: psycopg.AsyncConnection[TupleRow]) -> frozenset[str]:
@@ -111,7 +122,7 @@ def _relation(row: TupleRow) -> Relation:
 
 
 def _function(row: TupleRow) -> Function | None:
-    """The function in a row; None for one that JSON cannot call, having unnamed parameters."""
+    """The function in a row; None for one that cannot be called, having unnamed parameters."""
     schema, name, shape, returns_set, relation, volatile, parameters, config = row
     function = Function(
         schema,
@@ -124,7 +135,12 @@ def _function(row: TupleRow) -> Function | None:
         *_settings_of(config, _HOISTED),
     )
     named = all(parameter.name for parameter in function.parameters)
-    return function if named or function.takes_whole_body else None
+    return function if named or function.whole_type in _TAKING_BODIES else None
+
+
+def _by_parameters(function: Function) -> tuple[int, list[tuple[str, str]]]:
+    """The fewer parameters the sooner: the order in which overloads are told."""
+    return len(function.parameters), [(one.name, one.type) for one in function.parameters]
 
 
 def _roles(rows: Iterable[TupleRow]) -> dict[str, RoleSettings]:

@@ -7,12 +7,7 @@ from devstack.rest.errors import RestError, not_implemented
 from devstack.rest.messages import JSON_TYPE
 
 _NOT_SERVED = {
-    "text/csv": "CSV output",
     "application/geo+json": "GeoJSON output",
-    "application/openapi+json": "OpenAPI",
-    "application/vnd.pgrst.plan": "execution plans",
-    "application/vnd.pgrst.plan+json": "execution plans",
-    "application/vnd.pgrst.plan+text": "execution plans",
 }
 
 
@@ -24,14 +19,17 @@ class Media:
         content_type: of the answer.
         singular: one object is wanted, and any other number of rows is an error.
         stripped: keys with null values are left out.
+        table: lines of values with commas between them, instead of JSON.
     """
 
     content_type: bytes = JSON_TYPE
     singular: bool = False
     stripped: bool = False
+    table: bool = False
 
 
 JSON = Media()
+_CSV = Media(b"text/csv; charset=utf-8", table=True)
 _ARRAY_STRIPPED = Media(b"application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8", stripped=True)
 _OBJECT = Media(b"application/vnd.pgrst.object+json; charset=utf-8", singular=True)
 _OBJECT_STRIPPED = Media(
@@ -68,6 +66,8 @@ def _served(name: str, parameters: Iterable[str]) -> Media | None:
             return _OBJECT_STRIPPED if stripped else _OBJECT
         case "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array":
             return _ARRAY_STRIPPED if stripped else JSON
+        case "text/csv":
+            return _CSV
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from devstack.rest.catalogue import Column, Relation
+from devstack.rest.catalogue import Catalogue, Column, Relation
 from devstack.rest.errors import RestError
 from devstack.rest.media import negotiate
 from devstack.rest.payload import Payload
@@ -15,19 +15,18 @@ from devstack.rest.plans import (
     ROWS,
     Intent,
     Plan,
-    check_levels,
+    answer_of,
     check_preferences,
-    rows_as_json,
-    wanted_fields,
 )
-from devstack.rest.query_string import Query
-from devstack.rest.reads import ALL, filter_text, select_text, source_of
-from devstack.rest.sql import Parameters, Statement, column, literal, quoted
+from devstack.rest.responses import wrong_key
+from devstack.rest.sql import Parameters, Statement, column, condition, literal, quoted, where
+from devstack.rest.tree_sql import rows_text
+from devstack.rest.trees import Node, relation_source, tree_of
 
 # Names that stand beside the table's own in one statement.
 _PAYLOAD, _BODY, _SOURCE = '"rest payload"', '"rest body"', '"rest source"'
 
-Action = Literal["insert", "update", "delete"]
+Action = Literal["insert", "put", "update", "delete"]
 Kinds = tuple[str, ...]
 
 _INSERTED = "nullif(current_setting('rest.inserted', true), '')"
@@ -35,7 +34,7 @@ _COUNT_ROW = f"set_config('rest.inserted', (coalesce({_INSERTED}::int, 0) + 1)::
 _UNCOUNT_ROW = f"set_config('rest.inserted', ({_INSERTED}::int - 1)::text, true) is not null"
 
 
-def plan_insert(intent: Intent, payload: Payload, relation: Relation) -> Plan:
+def plan_insert(intent: Intent, payload: Payload, relation: Relation, catalogue: Catalogue) -> Plan:
     """Insert the body's rows, or merge or ignore those that are there already.
 
     Raises:
@@ -52,11 +51,39 @@ def plan_insert(intent: Intent, payload: Payload, relation: Relation) -> Plan:
     if resolution:
         text += _on_conflict(resolution, target, columns)
     applied = ("return", "count", "tx", "missing", "handling", "timezone", *(("resolution",) if resolution else ()))
-    plan = _plan(intent, relation, parameters, text, "insert", applied)
+    plan = _plan(intent, relation, catalogue, parameters, text, "insert", applied)
     return replace(plan, merges=resolution == "merge-duplicates")
 
 
-def plan_update(intent: Intent, payload: Payload, relation: Relation, *, safe: bool) -> Plan:
+def plan_put(intent: Intent, payload: Payload, relation: Relation, catalogue: Catalogue) -> Plan:
+    """Insert the one row that the filters name by its primary key, or change it to what the body says.
+
+    Raises:
+        RestError: PGRST105, the filters are anything else than the key; PGRST115, the body lacks it; else as for
+            inserting.
+    """
+    keys = set(relation.primary_key)
+    filters = [found for path, found in intent.query.filters if not path]
+    plain = all(one.operator == "eq" and not (one.negated or one.modifier or one.field.path) for one in filters)
+    if not keys or not plain or intent.query.logic or {one.field.name for one in filters} != keys:
+        message = "Filters must include all and only primary key columns with 'eq' operators"
+        raise RestError(405, "PGRST105", message)
+    columns = _columns_of(payload, relation)
+    if not keys <= set(payload.keys):
+        raise wrong_key()
+    parameters = Parameters()
+    body = relation_source(relation, _BODY.strip('"'))
+    rows = _body_rows(payload, columns, parameters, defaults=False)
+    named = where([condition(body, one, parameters) for one in filters])
+    names = ", ".join(quoted(one.name) for one in columns)
+    # Rows are counted on their way in, so that those which the URL does not name must be gone before.
+    text = f"insert into {_table(relation)} ({names}) select {names} from"
+    text += f" (select {_BODY}.* from {rows}{named} offset 0) {_BODY}"
+    text += _on_conflict("merge-duplicates", relation.primary_key, columns)
+    return _plan(intent, relation, catalogue, parameters, text, "put", ("return", "tx", "handling", "timezone"))
+
+
+def plan_update(intent: Intent, payload: Payload, relation: Relation, catalogue: Catalogue, *, safe: bool) -> Plan:
     """Change the rows that the filters find.
 
     Raises:
@@ -64,7 +91,7 @@ def plan_update(intent: Intent, payload: Payload, relation: Relation, *, safe: b
     """
     parameters = Parameters()
     columns = _columns_of(payload, relation)
-    found = filter_text(intent.query, source_of(relation), parameters)
+    found = _filters(intent, relation, parameters)
     if columns:
         _check_safe(found, "UPDATE", safe=safe)
         rows = _body_rows(payload, columns, parameters, defaults=_wants_defaults(intent))
@@ -73,43 +100,54 @@ def plan_update(intent: Intent, payload: Payload, relation: Relation, *, safe: b
     else:
         text, parameters = "", Parameters()  # an object without keys names nothing that SQL could set
     applied = ("return", "count", "tx", "missing", "handling", "timezone", "max-affected")
-    return _plan(intent, relation, parameters, text, "update", applied)
+    return _plan(intent, relation, catalogue, parameters, text, "update", applied)
 
 
-def plan_delete(intent: Intent, relation: Relation, *, safe: bool) -> Plan:
+def plan_delete(intent: Intent, relation: Relation, catalogue: Catalogue, *, safe: bool) -> Plan:
     """Delete the rows that the filters find.
 
     Raises:
         RestError: 21000, `safe` and there is no filter; else as for reading.
     """
     parameters = Parameters()
-    found = filter_text(intent.query, source_of(relation), parameters)
+    found = _filters(intent, relation, parameters)
     _check_safe(found, "DELETE", safe=safe)
     applied = ("return", "count", "tx", "handling", "timezone", "max-affected")
-    return _plan(intent, relation, parameters, f"delete from {_table(relation)}{found}", "delete", applied)
+    text = f"delete from {_table(relation)}{found}"
+    return _plan(intent, relation, catalogue, parameters, text, "delete", applied)
+
+
+def _filters(intent: Intent, relation: Relation, parameters: Parameters) -> str:
+    """The `where` clause of the filters that choose the rows to change."""
+    source = relation_source(relation)
+    conditions = [one for path, one in intent.query.conditions if not path]
+    return where([condition(source, one, parameters) for one in conditions])
 
 
 def _plan(
-    intent: Intent, relation: Relation, parameters: Parameters, text: str, action: Action, applied: Kinds
+    intent: Intent,
+    relation: Relation,
+    catalogue: Catalogue,
+    parameters: Parameters,
+    text: str,
+    action: Action,
+    applied: Kinds,
 ) -> Plan:
     """The plan around a changing statement, or around none (`text` empty), which then finds no rows."""
-    check_levels(intent.query)
-    fields = wanted_fields(intent.query.select) or ALL
+    source = relation_source(relation)
+    root = Node(relation.name, source, f"{_SOURCE} as {source.name}")
+    tree_of(intent.query, catalogue, intent.schema, root, changing=True)
     check_preferences(intent.preferences)
     media = negotiate(intent.accept)
     wanted = intent.preferences.get("return")
     has_body = wanted == "representation"
-    keys = relation.primary_key if action == "insert" and wanted == "headers-only" else ()
-    names = dict.fromkeys(one.field.name for one in fields)
-    source = source_of(relation)
-    needed = ("*",) if has_body and "*" in names else names if has_body else keys
+    told = action == "insert" and wanted == "headers-only"
+    keys = tuple([name for name in relation.columns if told and name in relation.primary_key])
+    needed = root.needed() if has_body else keys
     returned = ", ".join(column(source, name) for name in needed) or "1"
     changed = f"{text} returning {returned}" if text else f"select {returned} from {_table(relation)} where false"
-    rows = f"select * from {_SOURCE}"
-    if has_body:
-        unfiltered = Query(select=intent.query.select)
-        rows = select_text(unfiltered, source, f"{_SOURCE} as {source.name}", parameters)
-    body = rows_as_json(media) if has_body else _location(keys)
+    rows = rows_text(root, None, parameters) if has_body else f"select * from {_SOURCE}"
+    body = answer_of(media) if has_body else _location(keys)
     result = f"null, count(*), {body}, {RESPONSE_SETTINGS}, {_INSERTED}"
     main = f"with {_SOURCE} as ({changed}) select {result} from ({rows}) {ROWS}"
     return Plan(

@@ -1,37 +1,18 @@
-"""The grammar of `select`, filters, `and`/`or` trees, `order` and column lists."""
+"""The grammar of `select`, `order`, column lists, and of what filters apply to."""
 
 import re
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 from devstack.rest.scanner import Scanner
-from devstack.rest.syntax import (
-    JSON_ARROWS,
-    Condition,
-    Embed,
-    Field,
-    Filter,
-    JsonStep,
-    Logic,
-    OrderTerm,
-    SelectField,
-    SelectItem,
-)
+from devstack.rest.syntax import JSON_ARROWS, Embed, Field, JsonStep, OrderTerm, SelectField, SelectItem
 
 T = TypeVar("T")
 
-QUANTIFIED = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
-SIMPLE = ("neq", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj", "isdistinct")
-FULL_TEXT = ("fts", "plfts", "phfts", "wfts")
-IS_VALUES = ("not_null", "null", "true", "false", "unknown")
 AGGREGATES = ("sum", "avg", "count", "max", "min")
 
 _JSON_KEY = re.compile(r"[^(\-:.,>)]+")
-_ANYTHING = re.compile(r".*", re.DOTALL)
-_GROUP = re.compile(r"(not\.)?(and|or)[ \t]*\(")
 _INDEX = re.compile(r"-?[0-9]+(?=->|::|\.|,|\)|$)")
-_UNTIL_COMMA = re.compile(r"[^,)]*")
-_BRACES = re.compile(r"\{[^{}]*\}")
 
 MAX_DEPTH = 50
 """How deep select lists and logic trees may nest; deeper ones are an attack on the stack."""
@@ -48,7 +29,7 @@ def parse_select(text: str) -> tuple[SelectItem, ...]:
 def parse_columns(text: str, what: str) -> tuple[str, ...]:
     """The names in a `columns` or `on_conflict` parameter."""
     scanner = Scanner(text, f"{what} parameter")
-    names = _separated(scanner, scanner.name)
+    names = separated(scanner, scanner.name)
     scanner.end('"," or end of input')
     return names
 
@@ -56,7 +37,7 @@ def parse_columns(text: str, what: str) -> tuple[str, ...]:
 def parse_order(text: str) -> tuple[OrderTerm, ...]:
     """The terms of an `order` parameter."""
     scanner = Scanner(text, "order")
-    terms = _separated(scanner, lambda: _order_term(scanner))
+    terms = separated(scanner, lambda: _order_term(scanner))
     scanner.end('delimiter (.), "," or end of input')
     return terms
 
@@ -72,27 +53,8 @@ def parse_path(key: str) -> tuple[tuple[str, ...], Field]:
     return tuple(names[:-1]), field
 
 
-def parse_filter(field: Field, text: str) -> Filter:
-    """The value of a filter, `not.eq.5`, for `field`."""
-    scanner = Scanner(text, "filter")
-    found = _operation(scanner, field, lambda: scanner.match(_ANYTHING) or "")
-    scanner.end()
-    return found
-
-
-def parse_logic(key: str, text: str) -> tuple[tuple[str, ...], Logic]:
-    """A logic parameter, `or=(a.eq.1,b.gt.2)`, `rel.not.and=(…)`: where it applies, and the tree."""
-    path = key.split(".")
-    negated = "not" in path
-    operator: Literal["and", "or"] = "and" if path[-1] == "and" else "or"
-    scanner = Scanner(text, "logic tree")
-    terms = _logic_terms(scanner, 0)
-    scanner.end()
-    return tuple(name for name in path[:-1] if name != "not"), Logic(operator, terms, negated)
-
-
-def _separated(scanner: Scanner, parse: Callable[[], T]) -> tuple[T, ...]:
-    """One or more of what `parse` takes, with commas between them."""
+def separated(scanner: Scanner, parse: Callable[[], T]) -> tuple[T, ...]:
+    """Take one or more of what `parse` takes, with commas between them."""
     found: list[T] = []
     while not found or scanner.accept(","):
         scanner.skip_space()
@@ -104,7 +66,7 @@ def _separated(scanner: Scanner, parse: Callable[[], T]) -> tuple[T, ...]:
 def _select_items(scanner: Scanner, depth: int) -> tuple[SelectItem, ...]:
     if depth > MAX_DEPTH:
         scanner.fail(f"at most {MAX_DEPTH} levels")
-    return _separated(scanner, lambda: _select_item(scanner, depth))
+    return separated(scanner, lambda: _select_item(scanner, depth))
 
 
 def _select_item(scanner: Scanner, depth: int) -> SelectItem:
@@ -173,7 +135,8 @@ def _json_key(scanner: Scanner) -> str:
     return "-".join(part.strip() for part in parts)
 
 
-def _field(scanner: Scanner) -> Field:
+def field_at(scanner: Scanner) -> Field:
+    """Take a column, or a JSON path into one, and the blanks around it."""
     scanner.skip_space()
     field = Field(scanner.name(), _json_path(scanner))
     scanner.skip_space()
@@ -181,9 +144,9 @@ def _field(scanner: Scanner) -> Field:
 
 
 def _order_term(scanner: Scanner) -> OrderTerm:
-    field, relation = _field(scanner), None
+    field, relation = field_at(scanner), None
     if not field.path and scanner.accept("("):
-        relation, field = field.name, _field(scanner)
+        relation, field = field.name, field_at(scanner)
         scanner.expect(")")
     direction: Literal["", "asc", "desc"] = ""
     nulls: Literal["", "nullsfirst", "nullslast"] = ""
@@ -195,100 +158,22 @@ def _order_term(scanner: Scanner) -> OrderTerm:
         nulls = "nullsfirst"
     elif scanner.accept(".nullslast"):
         nulls = "nullslast"
-    elif scanner.accept("."):
-        scanner.fail('"nullsfirst" or "nullslast"' if direction else '"asc", "desc", "nullsfirst" or "nullslast"')
+    if nulls:
+        _check_term_ends(scanner, '"," or end of input')
+    elif scanner.peek() == ".":
+        _fail_at_order(scanner, after_direction=bool(direction))
+    elif direction:
+        _check_term_ends(scanner, 'delimiter (.), "," or end of input')
     return OrderTerm(field, direction, nulls, relation)
 
 
-def _operation(scanner: Scanner, field: Field, value: Callable[[], str]) -> Filter:
-    """`not.` if it is there, an operator, and its value, read with `value` where no list or keyword is due."""
-    negated = bool(scanner.accept("not."))
-    if scanner.accept("in."):
-        return Filter(field, "in", _list(scanner), negated)
-    if scanner.accept("is."):
-        return Filter(field, "is", _is_value(scanner), negated)
-    operator, modifier = _operator(scanner)
-    scanner.expect(".", name="delimiter (.)")
-    return Filter(field, operator, value(), negated, modifier)
-
-
-def _operator(scanner: Scanner) -> tuple[str, str | None]:
-    """An operator's name, and the quantifier or language in parentheses after it."""
-    start = scanner.position
-    for operator in (*FULL_TEXT, *SIMPLE, *QUANTIFIED):
-        scanner.position = start
-        if scanner.accept(operator) and scanner.peek() in (".", "("):
-            break
-    else:
-        scanner.position = start
-        scanner.fail("operator (eq, gt, ...)")
-    if operator in SIMPLE or not scanner.accept("("):
-        return operator, None
-    modifier = (
-        scanner.word("a language")
-        if operator in FULL_TEXT
-        else scanner.expect("any", "all", name="operator (eq, gt, ...)")
-    )
-    scanner.expect(")")
-    return operator, modifier
-
-
-def _is_value(scanner: Scanner) -> str:
-    for value in IS_VALUES:
-        following = scanner.peek(len(value) + 1).lower()
-        if following[: len(value)] == value and following[len(value) :] in ("", ",", ")"):
-            scanner.position += len(value)
-            return value
-    return scanner.fail("isVal: (null, not_null, true, false, unknown)")
-
-
-def _list(scanner: Scanner) -> tuple[str, ...]:
+def _check_term_ends(scanner: Scanner, expected: str) -> None:
     scanner.skip_space()
-    scanner.expect("(")
-    elements = [_element(scanner)]
-    while scanner.accept(","):
-        elements.append(_element(scanner))
-    scanner.expect(")")
-    scanner.skip_space()
-    return tuple(elements)
+    if scanner.peek() not in ("", ","):
+        scanner.fail(expected, unread=True)
 
 
-def _element(scanner: Scanner) -> str:
-    """One element of a list: in quotes up to the next comma, or bare, when a quote in it is only a character."""
-    start = scanner.position
-    quoted = scanner.quoted()
-    if quoted is not None and scanner.peek() in ("", ",", ")"):
-        return quoted
-    scanner.position = start
-    return scanner.match(_UNTIL_COMMA) or ""
-
-
-def _logic_terms(scanner: Scanner, depth: int) -> tuple[Condition, ...]:
-    if depth > MAX_DEPTH:
-        scanner.fail(f"at most {MAX_DEPTH} levels")
-    scanner.skip_space()
-    scanner.expect("(")
-    terms = _separated(scanner, lambda: _logic_term(scanner, depth))
-    scanner.expect(")")
-    scanner.skip_space()
-    return terms
-
-
-def _logic_term(scanner: Scanner, depth: int) -> Condition:
-    group = _GROUP.match(scanner.text, scanner.position)
-    if group is None:
-        field = _field(scanner)
-        scanner.expect(".", name="delimiter (.)")
-        return _operation(scanner, field, lambda: _logic_value(scanner))
-    negated = bool(scanner.accept("not."))
-    operator: Literal["and", "or"] = "and" if scanner.expect("and", "or") == "and" else "or"
-    return Logic(operator, _logic_terms(scanner, depth + 1), negated)
-
-
-def _logic_value(scanner: Scanner) -> str:
-    start = scanner.position
-    braces = scanner.match(_BRACES)
-    if braces is not None and scanner.peek() in ("", ",", ")"):
-        return braces
-    scanner.position = start
-    return _element(scanner)
+def _fail_at_order(scanner: Scanner, *, after_direction: bool) -> NoReturn:
+    like, also = ("nullsfirst", "") if after_direction else ("asc", '"asc", "desc", ')
+    scanner.expect(".")
+    scanner.fail(f'{also}"nullsfirst" or "nullslast"', like=like)

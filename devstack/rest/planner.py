@@ -2,7 +2,7 @@
 
 from devstack.rest.catalogue import Catalogue
 from devstack.rest.errors import not_implemented
-from devstack.rest.mutations import plan_delete, plan_insert, plan_update
+from devstack.rest.mutations import plan_delete, plan_insert, plan_put, plan_update
 from devstack.rest.payload import Payload
 from devstack.rest.plans import Intent, Plan
 from devstack.rest.reads import plan_read
@@ -31,13 +31,15 @@ class Planner:
         safe = role in self._settings.safe_update_roles
         match intent.method, intent.payload:
             case "POST", Payload() as payload:
-                return plan_insert(intent, payload, relation)
+                return plan_insert(intent, payload, relation, self.catalogue)
+            case "PUT", Payload() as payload:
+                return plan_put(intent, payload, relation, self.catalogue)
             case "PATCH", Payload() as payload:
-                return plan_update(intent, payload, relation, safe=safe)
+                return plan_update(intent, payload, relation, self.catalogue, safe=safe)
             case "DELETE", None:
-                return plan_delete(intent, relation, safe=safe)
+                return plan_delete(intent, relation, self.catalogue, safe=safe)
             case (("GET" | "HEAD"), None):
-                return plan_read(intent, relation, self._settings.max_rows)
+                return plan_read(intent, relation, self.catalogue, self._settings.max_rows)
             case method, _:
                 raise not_implemented(method)
 
@@ -48,7 +50,11 @@ class Planner:
             RestError: the target is not there.
         """
         if target.kind == "function":
-            plan = self._calls.plan(intent)
-            return "OPTIONS,GET,HEAD,POST" if plan.read_only else "OPTIONS,POST"
+            return "OPTIONS,POST" if self._calls.changes(intent) else "OPTIONS,GET,HEAD,POST"
+        if target.kind == "root":
+            return "OPTIONS,GET,HEAD"
         relation = self.catalogue.relation(intent.schema, intent.name)
-        return ",".join(("OPTIONS,GET,HEAD", *relation.methods))
+        methods = [*relation.methods]
+        if relation.primary_key and {"POST", "PATCH"} <= set(methods):
+            methods.insert(1, "PUT")
+        return ",".join(("OPTIONS,GET,HEAD", *methods))

@@ -1,17 +1,18 @@
 """What is to be done for a request: statements, how the transaction runs, and how to read the result."""
 
+# ruff: noqa: S608 - nothing of a user's gets into SQL here
+
 from dataclasses import dataclass
 from typing import Literal
 
 from devstack.rest.catalogue import Settings
-from devstack.rest.errors import RestError, not_implemented
+from devstack.rest.errors import RestError
 from devstack.rest.media import JSON, Media
 from devstack.rest.payload import Payload
 from devstack.rest.preferences import NONE, Preferences
-from devstack.rest.query_string import Path, Query
+from devstack.rest.query_string import Query
 from devstack.rest.ranges import ALL_ROWS, Window
 from devstack.rest.sql import Statement
-from devstack.rest.syntax import Embed, SelectField, SelectItem
 
 ROWS = '"rest rows"'
 """What the rows of an answer are called in SQL: nothing that a column could be called as well."""
@@ -46,7 +47,7 @@ class Plan:
     """
 
     main: Statement
-    action: Literal["read", "insert", "update", "delete", "call"]
+    action: Literal["read", "insert", "put", "update", "delete", "call"]
     target: str
     read_only: bool
     media: Media = JSON
@@ -76,40 +77,6 @@ class Intent:
     payload: Payload | None
 
 
-def wanted_fields(items: tuple[SelectItem, ...]) -> tuple[SelectField, ...]:
-    """The items of a select list.
-
-    Raises:
-        RestError: PGRST123 for an aggregate, 501 for another relation.
-    """
-    for item in items:
-        if isinstance(item, Embed):
-            raise not_implemented("resource embedding")
-        if item.aggregate:
-            raise RestError(400, "PGRST123", "Use of aggregate functions is not allowed")
-    return tuple(item for item in items if isinstance(item, SelectField))
-
-
-def check_levels(query: Query) -> None:
-    """Refuse parameters for a relation that is not embedded.
-
-    Raises:
-        RestError: PGRST108.
-    """
-    levels: list[Path] = [path for path, _ in query.filters]
-    levels += [path for path, _ in query.logic]
-    levels += [*query.order, *query.limits, *query.offsets]
-    levels += [(term.relation,) for terms in query.order.values() for term in terms if term.relation]
-    for path in levels:
-        if path:
-            raise RestError(
-                400,
-                "PGRST108",
-                f"'{path[0]}' is not an embedded resource in this request",
-                hint=f"Verify that '{path[0]}' is included in the 'select' query parameter.",
-            )
-
-
 def check_preferences(preferences: Preferences) -> None:
     """Refuse what is not understood, if the client wants it so.
 
@@ -125,8 +92,13 @@ def check_preferences(preferences: Preferences) -> None:
         )
 
 
-def rows_as_json(media: Media, item: str = ROWS, *, one: bool = False) -> str:
-    """All of `item` as the text of a JSON array; as one value where that is wanted, or there can be but `one`."""
+def answer_of(media: Media, item: str = ROWS, *, one: bool = False) -> str:
+    """All of `item` as the text of the answer: a JSON array, one value where that is wanted or there can be but
+    `one`, or lines of values under a line of names."""
+    if media.table:
+        names = f"select string_agg(k, ',') from json_object_keys(json_agg({ROWS})->0) k"
+        lines = f"string_agg(substring({ROWS}::text, 2, length({ROWS}::text) - 2), E'\\n')"
+        return f"coalesce(({names}), '') || E'\\n' || coalesce({lines}, '')"
     one = one or media.singular
     rows = f"json_agg({item})->0" if one else f"json_agg({item})"
     if media.stripped:

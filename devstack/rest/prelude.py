@@ -1,6 +1,5 @@
 """What is set at the start of a transaction, and for it alone: role, claims, request, search path."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 
@@ -9,6 +8,7 @@ import orjson
 from devstack.rest.catalogue import RoleSettings
 from devstack.rest.messages import Request
 from devstack.rest.plans import Plan
+from devstack.rest.settings import RestSettings
 from devstack.rest.sql import Statement, encoded, literal, quoted
 from devstack.rest.tokens import Identity
 
@@ -23,11 +23,12 @@ def begin(plan: Plan, role: RoleSettings) -> Statement:
 
 
 def prelude(
-    request: Request, plan: Plan, identity: Identity, role: RoleSettings, search_path: Sequence[str]
+    request: Request, plan: Plan, identity: Identity, role: RoleSettings, schema: str, settings: RestSettings
 ) -> Statement:
     """All settings in one statement. Those of the role come before the role, which may not be allowed to set them."""
-    settings: list[tuple[str, str | bytes]] = [
-        ("search_path", ", ".join(quoted(schema) for schema in search_path)),
+    search_path = (schema, *settings.extra_search_path)
+    wanted: list[tuple[str, str | bytes]] = [
+        ("search_path", ", ".join(quoted(name) for name in search_path)),
         *role.settings,
         ("role", identity.role),
         ("request.jwt.claims", identity.claims),
@@ -38,10 +39,10 @@ def prelude(
     ]
     timezone = plan.preferences.get("timezone")
     if timezone:
-        settings.append(("timezone", timezone))
-    settings += plan.settings
-    text = _text(tuple([name for name, _ in settings]))
-    return Statement(text, [encoded(value) for _, value in settings], lasting=True)
+        wanted.append(("timezone", timezone))
+    wanted += [*plan.settings, *settings.app_settings]
+    text = _text(tuple([name for name, _ in wanted]))
+    return Statement(text, [encoded(value) for _, value in wanted], lasting=True)
 
 
 @lru_cache(maxsize=256)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 from devstack.rest.errors import RestError
-from devstack.rest.parser import parse_columns, parse_filter, parse_logic, parse_order, parse_path, parse_select
-from devstack.rest.syntax import Field, Filter, Logic, OrderTerm, SelectItem
+from devstack.rest.filters import parse_filter, parse_logic
+from devstack.rest.parser import parse_columns, parse_order, parse_path, parse_select
+from devstack.rest.syntax import Condition, Field, Filter, Logic, OrderTerm, SelectItem
 
 Path = tuple[str, ...]
 """Where a parameter applies: the names of embedded relations on the way; empty for the top level."""
@@ -14,7 +15,7 @@ Path = tuple[str, ...]
 _LEVELLED = ("order", "limit", "offset", "and", "or")
 _RESERVED = ("select", "columns", "on_conflict")
 _ANY_FIELD = Field("")
-_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,100}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -42,9 +43,14 @@ class Query:
     arguments: list[tuple[str, str]] = field(default_factory=list)
     canonical: str = ""
 
+    @property
+    def conditions(self) -> list[tuple[Path, Condition]]:
+        """Filters and logic, which are the same but for their looks."""
+        return [*self.filters, *self.logic]
+
 
 def parse_query(raw: bytes, *, with_arguments: bool = False) -> Query:
-    """Parse a query string.
+    """Parse a query string. Parameters without `=` say nothing.
 
     Args:
         raw: as it stands in the URL.
@@ -55,7 +61,7 @@ def parse_query(raw: bytes, *, with_arguments: bool = False) -> Query:
     """
     pairs = split_query(raw)
     query = Query(canonical="&".join(f"{quote(key, '')}={quote(value, '')}" for key, value in sorted(pairs)))
-    for key, value in pairs:
+    for key, value in split_query(b"&".join(part for part in raw.split(b"&") if b"=" in part)):
         last = key.rpartition(".")[2]
         if key in _RESERVED:
             _take_reserved(query, key, value)
@@ -97,7 +103,7 @@ def _take_levelled(query: Query, key: str, last: str, value: str) -> None:
     if last in ("and", "or"):
         query.logic.append(parse_logic(key, value))
         return
-    path = tuple(key.split(".")[:-1])
+    path = parse_path(key)[0]
     if last == "order":
         query.order[path] = parse_order(value)
     elif (number := _whole_number(value)) is not None:

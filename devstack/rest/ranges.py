@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from devstack.rest.errors import RestError
 from devstack.rest.query_string import Query
 
-_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
+_RANGE = re.compile(r"([0-9]{1,100})-([0-9]{0,100})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +29,25 @@ ALL_ROWS = Window()
 def window_of(query: Query, range_header: str | None) -> Window:
     """The window for the top level: `limit` and `offset`, and what they share with the `Range` header.
 
+    A negative offset begins before the first row, so that what it skips counts against the limit.
+
     Raises:
         RestError: PGRST103, the window is empty though `limit=0` was not asked for.
     """
     limit, offset = query.limits.get(()), query.offsets.get((), 0)
-    if limit is not None and limit < 0:
-        raise _unsatisfiable("Limit should be greater than or equal to zero.")
+    if limit == 0:
+        return Window(max(offset, 0), 0)
     found = _RANGE.fullmatch(range_header or "")
-    if limit == 0 or not found:
-        return Window(offset, limit)
-    return _shared(Window(offset, limit), int(found[1]), int(found[2]) if found[2] else None)
-
-
-def _shared(window: Window, lower: int, upper: int | None) -> Window:
-    ends = [] if window.limit is None else [window.offset + window.limit - 1]
-    ends += [] if upper is None else [upper]
-    start = max(window.offset, lower)
-    if not ends:
-        return Window(start)
-    if start > min(ends):
+    lower, upper = (int(found[1]), int(found[2]) if found[2] else None) if found else (0, None)
+    if upper is not None and lower > upper:
         raise _unsatisfiable(
             "The lower boundary must be lower than or equal to the upper boundary in the Range header."
         )
-    return Window(start, min(ends) - start + 1)
+    ends = [end for end in (upper, None if limit is None else offset + limit - 1) if end is not None]
+    start = max(offset, lower)
+    if ends and start > min(ends):
+        raise _unsatisfiable("Limit should be greater than or equal to zero.")
+    return Window(start, min(ends) - start + 1 if ends else None)
 
 
 def content_range(offset: int, rows: int, total: int | None) -> str:

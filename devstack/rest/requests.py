@@ -10,7 +10,7 @@ from devstack.rest.payload import read_payload
 from devstack.rest.plans import Intent
 from devstack.rest.preferences import NONE, parse_preferences
 from devstack.rest.query_string import Query, parse_query
-from devstack.rest.ranges import window_of
+from devstack.rest.ranges import ALL_ROWS, window_of
 from devstack.rest.settings import RestSettings
 
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -20,7 +20,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 class Target:
     """What a path points to."""
 
-    kind: Literal["relation", "function"]
+    kind: Literal["relation", "function", "root"]
     name: str
 
 
@@ -32,6 +32,8 @@ def target_of(request: Request) -> Target:
     """
     method = request.method
     match request.path.split("/")[1:]:
+        case [""] if method == "OPTIONS":
+            return Target("root", "")
         case [""]:
             raise not_implemented("OpenAPI")
         case ["rpc", name] if name:
@@ -39,9 +41,7 @@ def target_of(request: Request) -> Target:
                 raise RestError(405, "PGRST101", f"Cannot use the {method} method on RPC")
             return Target("function", name)
         case [name]:
-            if method == "PUT":
-                raise not_implemented("PUT")
-            if method not in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"):
+            if method not in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 raise RestError(405, "PGRST117", f"Unsupported HTTP method: {method}")
             return Target("relation", name)
         case _:
@@ -52,7 +52,7 @@ def intent_of(request: Request, target: Target, settings: RestSettings, timezone
     """The request, understood.
 
     Raises:
-        RestError: PGRST100, PGRST102, PGRST103 or PGRST106, for what does not make sense in it.
+        RestError: PGRST100, PGRST102, PGRST103, PGRST106 or PGRST114, for what does not make sense in it.
     """
     method, headers = request.method, request.headers
     schema = _schema_of(request, settings.schemas)
@@ -65,7 +65,9 @@ def intent_of(request: Request, target: Target, settings: RestSettings, timezone
         may_end = settings.tx_end.endswith("allow-override")
         preferences = parse_preferences(prefer, timezones=timezones, may_end=may_end)
     payload = None
-    if method in ("POST", "PATCH"):
+    if method == "PUT" and window != ALL_ROWS:
+        raise RestError(400, "PGRST114", "limit/offset querystring parameters are not allowed for PUT")
+    if method in ("POST", "PUT", "PATCH"):
         payload = read_payload(request.body, headers.get("content-type"), query.columns, for_call=calls)
     return Intent(method, schema, target.name, query, window, preferences, headers.get("accept"), payload)
 

@@ -53,27 +53,35 @@ def _total(counted: int | None, estimate: PGresult | None, max_rows: int | None)
     guess: int = orjson.loads(estimate.get_value(0, 0) or b"")[0]["Plan"]["Plan Rows"]
     if counted is None:
         return guess
-    return max(counted, guess) if max_rows is not None and counted > max_rows else counted
+    return max(counted, guess) if max_rows is None or counted > max_rows else counted
 
 
 def check(plan: Plan, outcome: Outcome) -> None:
     """Refuse an outcome that the client ruled out beforehand; the transaction must be undone.
 
     Raises:
-        RestError: PGRST116, not exactly one row; PGRST124, too many rows were touched.
+        RestError: PGRST115 or PGRST116, not exactly one row; PGRST124, too many rows were touched.
     """
     if plan.media.singular and outcome.rows != 1:
         message = "Cannot coerce the result to a single JSON object"
         raise RestError(406, "PGRST116", message, details=f"The result contains {outcome.rows} rows")
+    if plan.action == "put" and outcome.rows != 1:
+        raise wrong_key()
     most = plan.preferences.max_affected
     if most is not None and plan.action in ("update", "delete", "call") and outcome.rows > most:
         message = "Query result exceeds max-affected preference constraint"
         raise RestError(400, "PGRST124", message, details=f"The query affects {outcome.rows} rows")
 
 
+def wrong_key() -> RestError:
+    """PGRST115: the body of a PUT is for another row than its URL."""
+    return RestError(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
+
+
 def must_be_checked(plan: Plan) -> bool:
     """Whether `check` may refuse, so that the transaction must not end before it."""
-    return not plan.read_only and (plan.media.singular or plan.preferences.max_affected is not None)
+    judged = plan.media.singular or plan.action == "put" or plan.preferences.max_affected is not None
+    return judged and not plan.read_only
 
 
 def respond(plan: Plan, outcome: Outcome, profile: str | None) -> Response:
@@ -109,7 +117,9 @@ def _status(plan: Plan, outcome: Outcome) -> int:
     match plan.action:
         case "insert":
             return 200 if plan.merges and not outcome.inserted else 201
-        case "update" | "delete":
+        case "put" if plan.has_body and outcome.inserted:
+            return 201
+        case "put" | "update" | "delete":
             return 200 if plan.has_body else 204
         case "call" if not plan.has_body:
             return 204

@@ -14,16 +14,15 @@ from devstack.rest.plans import (
     ROWS,
     Intent,
     Plan,
-    check_levels,
+    answer_of,
     check_preferences,
-    rows_as_json,
-    wanted_fields,
 )
 from devstack.rest.preferences import NONE
 from devstack.rest.query_string import Query
 from devstack.rest.ranges import ALL_ROWS
-from devstack.rest.reads import filter_text, select_text
-from devstack.rest.sql import Parameters, Source, Statement, array_of, limited, quoted
+from devstack.rest.sql import Parameters, Source, Statement, array_of, column, quoted
+from devstack.rest.tree_sql import matches_text, rows_text
+from devstack.rest.trees import Node, relation_source, tree_of
 
 APPLIED = ("count", "tx", "handling", "timezone", "max-affected")
 
@@ -31,6 +30,7 @@ MAX_PLANS = 1000
 """How many plans are remembered: a function that takes any JSON has as many as clients think up keys."""
 
 _BODY, _SOURCE, _SCALAR = '"rest body"', '"rest source"', "pgrst_scalar"
+_CALLED = Source('"rest call"', lambda _: None)
 _NO_QUERY = Query()
 _COUNTED = ("exact", "estimated")
 """The counts that functions know; nobody can plan what one will return."""
@@ -50,7 +50,7 @@ class CallPlanner:
             RestError: PGRST202 or PGRST203, there is no such function or several; and as for reading.
         """
         payload = intent.payload
-        if payload is None or not _is_usual(intent):
+        if payload is None or not payload.is_json or not _is_usual(intent):
             return self._plan(intent)
         key = (intent.schema, intent.name, payload.keys, payload.is_object)
         plan = self._plans.get(key) or self._remember(key, self._plan(intent))
@@ -62,10 +62,17 @@ class CallPlanner:
         self._plans[key] = plan
         return plan
 
+    def changes(self, intent: Intent) -> bool:
+        """Whether the function may write.
+
+        Raises:
+            RestError: PGRST202 or PGRST203, there is no such function or several.
+        """
+        return _find(self._catalogue, intent).volatile
+
     def _plan(self, intent: Intent) -> Plan:
         function = _find(self._catalogue, intent)
-        check_levels(intent.query)
-        wanted_fields(intent.query.select)
+        root = self._root(function, intent)
         media = negotiate(intent.accept)
         check_preferences(intent.preferences)
         if intent.preferences.max_affected is not None and not function.returns_set:
@@ -84,30 +91,24 @@ class CallPlanner:
             has_body=function.shape != "void",
             applied=APPLIED,
         )
-        return replace(plan, main=self._statement(plan, function, intent))
+        return replace(plan, main=_statement(plan, function, intent, root))
 
-    def _statement(self, plan: Plan, function: Function, intent: Intent) -> Statement:
-        parameters = Parameters()
-        plain = not _shapes_rows(intent)
-        if plain and not function.returns_set and function.shape != "columns":
-            text = _value_text(plan, function, intent, parameters)
-        else:
-            source = self._source_of(function)
-            text = _rows_text(plan, function, intent, source, parameters, self._max_rows)
-        return Statement(text.encode(), parameters.values, lasting=plain)
-
-    def _source_of(self, function: Function) -> Source:
-        """What the function returns, named after the table whose rows they are, if so."""
+    def _root(self, function: Function, intent: Intent) -> Node:
+        """What the function returns, as the top of a tree: named after the table whose rows they are, if so."""
         relation = self._catalogue.relations.get(function.relation) if function.relation else None
-        columns = relation.columns if relation else {}
+        source = relation_source(relation) if relation else Source(quoted(function.name), lambda _: None)
         name = relation.name if relation else function.name
-        return Source(quoted(name), lambda wanted: found.type if (found := columns.get(wanted)) else None)
+        window = intent.window.at_most(self._max_rows)
+        root = Node(name, source, f"{_SOURCE} as {source.name}", window=window)
+        return tree_of(intent.query, self._catalogue, intent.schema, root, max_rows=self._max_rows)
 
 
 def _find(catalogue: Catalogue, intent: Intent) -> Function:
     payload = intent.payload
-    names = payload.keys if payload else [name for name, _ in intent.query.arguments]
-    return catalogue.function(intent.schema, intent.name, frozenset(names), with_body=payload is not None)
+    if payload is None:
+        names = frozenset([name for name, _ in intent.query.arguments])
+        return catalogue.function(intent.schema, intent.name, names, (), raw=False)
+    return catalogue.function(intent.schema, intent.name, frozenset(payload.keys), payload.whole, raw=payload.is_raw)
 
 
 def _is_usual(intent: Intent) -> bool:
@@ -123,6 +124,16 @@ def _shapes_rows(intent: Intent) -> bool:
     return bool(wanted) or intent.window != ALL_ROWS
 
 
+def _statement(plan: Plan, function: Function, intent: Intent, root: Node) -> Statement:
+    parameters = Parameters()
+    plain = not _shapes_rows(intent)
+    if plain and not (function.returns_set or function.shape == "columns" or plan.media.table):
+        text = _value_text(plan, function, intent, parameters)
+    else:
+        text = _rows_text(plan, function, intent, root, parameters)
+    return Statement(text.encode(), parameters.values, lasting=plain)
+
+
 def _value_text(plan: Plan, function: Function, intent: Intent, parameters: Parameters) -> str:
     """One value: called in the select list, where a null row is null and not a row of nulls."""
     tables, call = _call(function, intent, parameters)
@@ -134,28 +145,19 @@ def _value_text(plan: Plan, function: Function, intent: Intent, parameters: Para
     return f"select {total}, 1, {body}, {RESPONSE_SETTINGS}{' from ' + tables if tables else ''}"
 
 
-def _rows_text(
-    plan: Plan,
-    function: Function,
-    intent: Intent,
-    source: Source,
-    parameters: Parameters,
-    max_rows: int | None,
-) -> str:
+def _rows_text(plan: Plan, function: Function, intent: Intent, root: Node, parameters: Parameters) -> str:
     """Rows or many values, which the query may select from, filter and order."""
     tables, call = _call(function, intent, parameters)
     if function.shape == "scalar":
         called = f"select {call} as {_SCALAR}{' from ' + tables if tables else ''}"
     else:
-        called = f"select c.* from {tables + ', lateral ' if tables else ''}{call} c"
-    query, window = intent.query, intent.window.at_most(max_rows)
-    from_source = f"{_SOURCE} as {source.name}"
-    rows = select_text(query, source, from_source, parameters) + limited(window.limit, window.offset)
-    total = "null"
+        needed = ", ".join(column(_CALLED, name) for name in root.needed())
+        called = f"select {needed} from {tables + ', lateral ' if tables else ''}{call} {_CALLED.name}"
+    rows, total = rows_text(root, None, parameters), "null"
     if plan.preferences.get("count") in _COUNTED:
-        total = f"(select count(*) from {from_source}{filter_text(query, source, parameters)})"
-    item = f"{ROWS}.{_SCALAR}" if function.shape == "scalar" and not query.select else ROWS
-    body = rows_as_json(plan.media, item, one=not function.returns_set)
+        total = f"(select count(*) from ({matches_text(root, None, parameters)}) c)"
+    item = f"{ROWS}.{_SCALAR}" if function.shape == "scalar" and not root.fields else ROWS
+    body = answer_of(plan.media, item, one=not function.returns_set)
     held = "count(*)" if function.returns_set else "1"
     result = f"{total}, {held}, {body}, {RESPONSE_SETTINGS}"
     return f"with {_SOURCE} as ({called}) select {result} from ({rows}) {ROWS}"
@@ -165,10 +167,11 @@ def _call(function: Function, intent: Intent, parameters: Parameters) -> tuple[s
     """The call, and the tables that its arguments come from."""
     name = f"{quoted(function.schema)}.{quoted(function.name)}"
     payload = intent.payload
-    if payload is None:
-        return "", f"{name}({', '.join(_arguments(function, intent.query.arguments, parameters))})"
-    if function.takes_whole_body:
-        return "", f"{name}({parameters.add(payload.raw)}::{function.parameters[0].type})"
+    if function.whole_type and payload:
+        return "", f"{name}({parameters.add(payload.raw)}::{function.whole_type})"
+    if payload is None or payload.arguments is not None:
+        pairs = payload.arguments if payload and payload.arguments is not None else intent.query.arguments
+        return "", f"{name}({', '.join(_arguments(function, pairs, parameters))})"
     given = [one for one in function.parameters if one.name in payload.keys]
     if not given:
         return "", f"{name}()"

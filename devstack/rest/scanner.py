@@ -1,9 +1,13 @@
 """Reads a text from left to right, remembers where it is, and says what it expected when it fails."""
 
 import re
+from itertools import takewhile
 from typing import NoReturn
 
 from devstack.rest.errors import RestError
+
+FIELD_NAME = "field name (* or [a..z0..9_$])"
+"""What error messages call a name."""
 
 _WORD = re.compile(r"[\w $]+")
 _SPACE = re.compile(r"[ \t]*")
@@ -17,11 +21,12 @@ class Scanner:
     Args:
         text: what is read.
         what: its name in error messages, such as ``filter``.
+        before: how many letters of the parameter stand before it: they count in the columns of error messages.
     """
 
-    def __init__(self, text: str, what: str) -> None:
+    def __init__(self, text: str, what: str, before: int = 0) -> None:
         self.text, self.position = text, 0
-        self._what = what
+        self._what, self._before = what, before
 
     @property
     def at_end(self) -> bool:
@@ -66,7 +71,7 @@ class Scanner:
         quoted = self.quoted()
         if quoted is not None:
             return quoted or self.fail("a name that is not empty")
-        parts = [self.word("field name (* or [a..z0..9_$])")]
+        parts = [self.word(FIELD_NAME)]
         while self.peek() == "-" and self.peek(2) != "->":
             self.position += 1
             parts.append(self.word('letter, digit, "_" or "$"'))
@@ -80,18 +85,27 @@ class Scanner:
     def end(self, expected: str = "end of input") -> None:
         """Fail unless everything was read."""
         if not self.at_end:
-            self.fail(expected)
+            self.fail(expected, unread=True)
 
-    def fail(self, expected: str) -> NoReturn:
+    def fail(self, expected: str, *, unread: bool = False, like: str = "") -> NoReturn:
         """Refuse the text at this position.
+
+        Args:
+            expected: what could have come.
+            unread: whether it was well up to here, but should have ended.
+            like: the first word that could have come, of which a part may be there.
 
         Raises:
             RestError: PGRST100, always.
         """
-        found = "end of input" if self.at_end else f'"{self.peek()}"'
+        rest = self.text[self.position :]
+        alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(like, rest, strict=False)))
+        there = rest[alike:]
+        quote = "'" if unread else '"'
+        found = f"{quote}{there[0]}{quote}" if there else "end of input"
         raise RestError(
             400,
             "PGRST100",
-            f'"failed to parse {self._what} ({self.text})" (line 1, column {self.position + 1})',
+            f'"failed to parse {self._what} ({self.text})" (line 1, column {self._before + self.position + 1})',
             details=f"unexpected {found} expecting {expected}",
         )

@@ -20,9 +20,11 @@ class RestSettings:
         tx_end: how transactions end, and whether `Prefer: tx=` may say otherwise.
         max_rows: the most rows one answer holds; None for no limit. Does not limit changes.
         extra_search_path: schemas searched after the selected one.
+        app_settings: what SQL finds in every transaction, such as ``("app.settings.host", "example.com")``.
         pool_size: the most connections that are open at once.
         pool_timeout: seconds a request waits for a free connection.
         max_body: the largest request body, in bytes.
+        body_timeout: seconds in which a request body must arrive.
         safe_update_roles: roles that may not change or delete a whole table without a filter.
     """
 
@@ -35,7 +37,9 @@ class RestSettings:
     tx_end: TransactionEnd = "commit"
     max_rows: int | None = 1000
     extra_search_path: tuple[str, ...] = ("public", "extensions")
+    app_settings: tuple[tuple[str, str], ...] = ()
     pool_size: int = 10
     pool_timeout: float = 10.0
     max_body: int = 20 * 1024 * 1024
+    body_timeout: float = 30.0
     safe_update_roles: frozenset[str] = frozenset({"anon", "authenticated", "service_role"})

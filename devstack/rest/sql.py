@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from devstack.rest.syntax import Condition, Field, Filter, JsonStep, Logic, OrderTerm, SelectField
+from devstack.rest.syntax import Condition, Field, Filter, JsonStep, Logic, OrderTerm, Presence, SelectField
 
 _OPERATORS = {
     "eq": "=",
@@ -126,16 +126,14 @@ def select_item(source: Source, item: SelectField, parameters: Parameters) -> st
     text = field(source, item.field, parameters)
     if item.cast:
         text = f"cast({text} as {_type(item.cast)})"
-    alias = item.alias or (_name_of(item.field) if item.field.path else None)
-    if alias is None and item.cast and item.field.name != "*":
-        alias = item.field.name
-    return f"{text} as {quoted(alias)}" if alias else text
+    named = item.alias or item.field.path or (item.cast and item.field.name != "*")
+    return f"{text} as {quoted(output_name(item))}" if named else text
 
 
-def _name_of(wanted: Field) -> str:
-    """What a JSON path is called: its last key, or the column where there are only indexes."""
-    keys = [step.key for step in wanted.path if isinstance(step.key, str)]
-    return keys[-1] if keys and keys[-1] else wanted.name
+def output_name(item: SelectField) -> str:
+    """What an item is called in the answer: a JSON path by its last key, or the column if it has only indexes."""
+    keys = [step.key for step in item.field.path if isinstance(step.key, str) and step.key]
+    return item.alias or (keys[-1] if keys else item.field.name)
 
 
 def _type(name: str) -> str:
@@ -144,11 +142,19 @@ def _type(name: str) -> str:
     return folded if folded in _BUILT_IN_TYPES else quoted(folded)
 
 
-def condition(source: Source, wanted: Condition, parameters: Parameters) -> str:
-    """A filter or a tree of them."""
+def _joined(key: str) -> str:
+    return f"({key} is distinct from null)"
+
+
+def condition(
+    source: Source, wanted: Condition, parameters: Parameters, present: Callable[[str], str] = _joined
+) -> str:
+    """A filter or a tree of them; `present` says of an embedded relation, by its name in SQL, whether it has rows."""
+    if isinstance(wanted, Presence):
+        return f"not {present(wanted.key)}" if not wanted.negated else present(wanted.key)
     if isinstance(wanted, Logic):
-        terms = f" {wanted.operator} ".join(condition(source, term, parameters) for term in wanted.terms)
-        text = f"({terms})"
+        operator = f" {wanted.operator} "
+        text = f"({operator.join(condition(source, term, parameters, present) for term in wanted.terms)})"
     else:
         text = _comparison(source, wanted, parameters)
     return f"not {text}" if wanted.negated else text
@@ -179,16 +185,25 @@ def _text_search(source: Source, wanted: Filter, left: str, parameters: Paramete
     return f"({left} @@ {_FULL_TEXT[wanted.operator]}({language}{query}))"
 
 
-def where(source: Source, conditions: Sequence[Condition], parameters: Parameters) -> str:
-    """A `where` clause; empty without conditions."""
-    terms = [condition(source, one, parameters) for one in conditions]
+def where(terms: Sequence[str]) -> str:
+    """A `where` clause of conditions in SQL; empty without any."""
     return f" where {' and '.join(terms)}" if terms else ""
 
 
 def order_by(source: Source, terms: Sequence[OrderTerm], parameters: Parameters) -> str:
     """An `order by` clause; empty without terms."""
-    told = [field(source, term.field, parameters) + _ORDER[term.direction] + _ORDER[term.nulls] for term in terms]
+    told = [_order_term(source, term, parameters) for term in terms]
     return f" order by {', '.join(told)}" if told else ""
+
+
+def _order_term(source: Source, term: OrderTerm, parameters: Parameters) -> str:
+    if term.relation is None:
+        wanted = field(source, term.field, parameters)
+    else:
+        # What is embedded goes by its name in SQL by now; of its columns only the names are known.
+        steps = "".join(_step(step, parameters) for step in term.field.path)
+        wanted = f"{term.relation}.{quoted(term.field.name)}{steps}"
+    return wanted + _ORDER[term.direction] + _ORDER[term.nulls]
 
 
 def limited(limit: int | None, offset: int) -> str:

@@ -75,7 +75,15 @@ class Logic:
     negated: bool = False
 
 
-Condition = Filter | Logic
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether an embedded relation has no rows, or with `negated` has some; `key` is its name in SQL."""
+
+    key: str
+    negated: bool = False
+
+
+Condition = Filter | Logic | Presence
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,27 @@
 """Who is asking: the bearer token, checked as PostgREST checks it, and the role it stands for."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 import orjson
-from jwt import PyJWK, PyJWS
 
 from devstack.rest.errors import RestError
+from devstack.tokens import (
+    KeySet,
+    NoSuitableKeyError,
+    UnknownAlgorithmError,
+    UnprovenTokenError,
+    UnsecuredTokenError,
+    read_keys,
+)
 
 SKEW_SECONDS = 30
 """How far the clocks of issuer and gateway may be apart, either way."""
 
 _CACHE_SIZE = 1000
-_ALGORITHMS: dict[str, tuple[str, ...]] = {
-    "oct": ("HS256", "HS384", "HS512"),
-    "RSA": ("RS256", "RS384", "RS512"),
-    "EC": ("ES256", "ES384", "ES512"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class TokenVerifier:
     def __init__(
         self, secret: str | None, anon_role: str | None, audience: str | None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._keys = _keys_of(secret) if secret else []
+        self._keys = read_keys(secret) if secret else None
         self._anon_role, self._audience, self._clock = anon_role, audience, clock
         self._verified: dict[str, dict[str, Any]] = {}
         self._identities: dict[str, Identity] = {}
@@ -54,7 +56,7 @@ class TokenVerifier:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             return self._anonymous()
-        if not self._keys:
+        if self._keys is None:
             raise RestError(500, "PGRST300", "Server lacks JWT secret")
         token = token.strip()
         claims = self._verified.get(token)
@@ -86,34 +88,14 @@ class TokenVerifier:
         return identity
 
 
-def _keys_of(secret: str) -> list[PyJWK]:
-    """The keys in a setting: a JWK set, one JWK, or plain text as an HMAC key.
-
-    Raises:
-        ValueError: it is JSON, but not keys.
-    """
-    text = secret.strip()
-    if not text.startswith("{"):
-        return [PyJWK({"kty": "oct", "k": jwt.utils.base64url_encode(secret.encode()).decode()}, "HS256")]
-    try:
-        value = orjson.loads(text)
-        return [PyJWK(key, _ALGORITHMS[key["kty"]][0]) for key in value.get("keys", [value])]
-    except (ValueError, KeyError, jwt.PyJWTError) as error:
-        raise ValueError("jwt_secret looks like JSON but is neither a JWK nor a JWK set") from error
-
-
-def _verify(token: str, keys: Sequence[PyJWK]) -> dict[str, Any]:
+def _verify(token: str, keys: KeySet) -> dict[str, Any]:
     """The claims of a token that one of `keys` signed."""
     if not token:
         raise _token_error("Empty JWT is sent in Authorization header")
     parts = token.count(".") + 1
     if parts != 3:
         raise _token_error(f"Expected 3 parts in JWT; got {parts}")
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError:
-        raise _token_error("JWT cryptographic operation failed") from None
-    payload = _payload(token, _candidates(keys, header.get("kid")), header.get("alg"))
+    payload = _proven(token, keys)
     try:
         claims = orjson.loads(payload)
     except orjson.JSONDecodeError:
@@ -123,21 +105,19 @@ def _verify(token: str, keys: Sequence[PyJWK]) -> dict[str, Any]:
     return claims
 
 
-def _candidates(keys: Sequence[PyJWK], kid: object) -> Sequence[PyJWK]:
-    """The key that the token names, or all when it names none of ours."""
-    named = [key for key in keys if kid is not None and key.key_id == kid]
-    return named or [key for key in keys if kid is None or key.key_id is None]
-
-
-def _payload(token: str, keys: Sequence[PyJWK], algorithm: object) -> bytes:
-    usable = [key for key in keys if algorithm in _ALGORITHMS.get(str(key.key_type), ())]
-    for key in usable:
-        try:
-            return PyJWS().decode(token, key.key, algorithms=[str(algorithm)])  # type: ignore[no-any-return]
-        except jwt.InvalidTokenError:
-            continue
-    details = "None of the keys was able to decode the JWT"
-    raise _token_error("No suitable key or wrong key type", details=details)
+def _proven(token: str, keys: KeySet) -> bytes:
+    """The payload of a token; PostgREST's words for what is wrong with its signature."""
+    try:
+        return keys.payload(token)
+    except (jwt.InvalidTokenError, UnknownAlgorithmError):
+        raise _token_error("JWT cryptographic operation failed") from None
+    except UnsecuredTokenError:
+        details = "JWT is unsecured but expected 'alg' was not 'none'"
+        raise _token_error("Wrong or unsupported encoding algorithm", details=details) from None
+    except UnprovenTokenError as error:
+        none_fits = isinstance(error, NoSuitableKeyError)
+        details = "No suitable key was found" if none_fits else "None of the keys was able"
+        raise _token_error("No suitable key or wrong key type", details=f"{details} to decode the JWT") from None
 
 
 def _check_claims(claims: Mapping[str, Any], now: float, audience: str | None) -> None:
@@ -151,11 +131,14 @@ def _check_claims(claims: Mapping[str, Any], now: float, audience: str | None) -
     _check_audience(claims.get("aud"), audience)
 
 
-def _time_of(claims: Mapping[str, Any], name: str) -> float | None:
+def _time_of(claims: Mapping[str, Any], name: str) -> int | None:
+    """A claim's time in seconds; PostgREST takes one with a fraction, or one beyond 64 bits, for the year 1970."""
     value = claims.get(name)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise _claims_error(f"The JWT '{name}' claim must be a number")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _claims_error(f"The JWT '{name}' claim must be a number")
+    return int(value) if value == int(value) and abs(value) < 2**63 else 0
 
 
 def _check_audience(told: object, wanted: str | None) -> None:

@@ -64,8 +64,11 @@ class Transactions:
         Raises:
             RestError: PostgreSQL refused it, the outcome is not what the client allows, or there is no connection.
         """
-        path = (schema, *self._settings.extra_search_path)
-        start = [begin(plan, role), prelude(request, plan, identity, role, path), *self._before]
+        start = [
+            begin(plan, role),
+            prelude(request, plan, identity, role, schema, self._settings),
+            *self._before,
+        ]
         try:
             async with self._connection() as connection:
                 results = await self._results(connection, plan, start)

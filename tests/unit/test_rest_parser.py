@@ -3,7 +3,8 @@
 import pytest
 
 from devstack.rest.errors import RestError
-from devstack.rest.parser import parse_columns, parse_filter, parse_logic, parse_order, parse_path, parse_select
+from devstack.rest.filters import parse_filter, parse_logic
+from devstack.rest.parser import parse_columns, parse_order, parse_path, parse_select
 from devstack.rest.query_string import parse_query
 from devstack.rest.syntax import Embed, Field, Filter, JsonStep, Logic, OrderTerm, SelectField
 
@@ -139,11 +140,10 @@ def test_paths_and_columns_are_understood() -> None:
         ("order=a.up", 3),
         ("order=a.asc.up", 7),
         ("order=a.desc.nullslastt", 17),
-        ("or=()", 2),
-        ("or=a.eq.1", 1),
-        ("or=(a.eq.1", 8),
-        ("or=(a.xx.1)", 4),
-        ("or=(a.eq.1)x", 9),
+        ("or=()", 4),
+        ("or=a.eq.1", 3),
+        ("not.and=(a.eq.1", 15),
+        ("or=(a.xx.1)", 6),
         ("columns=a,,b", 3),
         ("on_conflict=(a)", 1),
         ("=eq.1", 1),
@@ -180,10 +180,43 @@ def test_parameters_are_sorted_out_by_name_and_value() -> None:
     assert (query.columns, query.on_conflict) == (("x", "y"), ("x",))
 
 
+def test_a_parameter_without_a_value_says_nothing() -> None:
+    query = parse_query(b"id&select&or&order&a=eq.1", with_arguments=True)
+    assert (len(query.filters), query.select, query.logic, query.order, query.arguments) == (1, (), [], {}, [])
+    assert query.canonical == "a=eq.1&id=&or=&order=&select="
+
+
 def test_for_a_call_the_value_decides_between_filter_and_argument() -> None:
     query = parse_query(b"a=5&b=eq.1&c=in.(1)&d=in.1&e=not.x&f=eq&r.g=eq.1&limit=1", with_arguments=True)
     assert query.arguments == [("a", "5"), ("d", "in.1"), ("e", "not.x"), ("f", "eq")]
     assert [(*path, found.field.name) for path, found in query.filters] == [("b",), ("c",), ("r", "g")]
+
+
+def test_what_follows_a_closed_list_or_tree_is_passed_over_as_by_postgrest() -> None:
+    assert parse_filter(A, "in.(1,2)x").value == ("1", "2")
+    assert parse_logic("or", "(a.eq.1))") == ((), Logic("or", (Filter(A, "eq", "1"),)))
+
+
+def test_blanks_in_a_list_or_tree_are_no_part_of_the_first_value() -> None:
+    assert parse_filter(A, "in.(  )").value == ("",)
+    tree = Logic("and", (Logic("or", (Filter(A, "in", ("1", " 2 ")), Filter(A, "eq", "3"))),))
+    assert parse_logic("and", "( or ( a.in.( 1, 2 ) , a.eq.3) )") == ((), tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "details"),
+    [
+        ("a.up", 'unexpected "u" expecting "asc", "desc", "nullsfirst" or "nullslast"'),
+        ("a.ac", 'unexpected "c" expecting "asc", "desc", "nullsfirst" or "nullslast"'),
+        ("a.asc.nul", 'unexpected end of input expecting "nullsfirst" or "nullslast"'),
+        ("a.descending", "unexpected 'e' expecting delimiter (.), \",\" or end of input"),
+        ("a.nullslastt", "unexpected 't' expecting \",\" or end of input"),
+    ],
+)
+def test_a_misspelt_order_is_refused_in_postgrests_words(text: str, details: str) -> None:
+    with pytest.raises(RestError) as refused:
+        parse_order(text)
+    assert refused.value.details == details
 
 
 def test_values_are_decoded_once() -> None:

@@ -138,7 +138,7 @@ async def api(cluster: Cluster) -> AsyncIterator[Api]:
         ("GET", "/rpc/nothing", 404, "PGRST202"),
         ("PATCH", "/rpc/who", 405, "PGRST101"),
         ("TRACE", "/notes", 405, "PGRST117"),
-        ("PUT", "/notes?id=eq.1", 501, "PGRST127"),
+        ("PUT", "/notes?id=eq.1&limit=1", 400, "PGRST114"),
         ("GET", "/", 501, "PGRST127"),
         ("GET", "/no%20table%22%00", 404, "PGRST205"),
         ("GET", "/%ff%fe", 404, "PGRST205"),
@@ -213,7 +213,7 @@ async def test_an_error_to_head_has_no_body_but_names_its_code(api: Api) -> None
 
 
 async def test_options_lists_what_the_relation_allows(api: Api) -> None:
-    assert (await api.http.options("/notes")).headers["allow"] == "OPTIONS,GET,HEAD,POST,PATCH,DELETE"
+    assert (await api.http.options("/notes")).headers["allow"] == "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"
     assert (await api.http.options("/rpc/who")).headers["allow"] == "OPTIONS,GET,HEAD,POST"
 
 
@@ -228,6 +228,18 @@ async def test_the_mount_point_is_no_part_of_the_path(cluster: Cluster) -> None:
 async def test_a_body_above_the_limit_is_refused(api: Api) -> None:
     response = await api.post("/notes", {"id": 5, "text": "x" * 100_000})
     assert error_of(response) == (413, "PGRST102")
+    assert response.headers["connection"] == "close"
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(cluster: Cluster) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"id": 5, '
+        await asyncio.Event().wait()
+
+    async with serve_schema(cluster, SCHEMA, body_timeout=0.05) as api:
+        response = await api.http.post("/notes", content=slowly())
+        assert error_of(response) == (408, "PGRST102")
+        assert response.headers["connection"] == "close"
 
 
 async def test_a_token_decides_about_the_role(api: Api) -> None:
