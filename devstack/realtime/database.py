@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -51,17 +50,8 @@ def is_visible(xid: int, snapshot: str) -> bool:
     return is_old_enough and str(int(limit) - behind) not in running.split(",")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A query to be asked as `role` with the JWT `claims` (JSON text)."""
-
-    role: str
-    claims: str
-    query: sql.Composed
-
-
 class Database:
-    """A pool for short questions. Broken connections are replaced; the question that met one fails."""
+    """A pool for short questions. Connections that a restart of the database broke are replaced."""
 
     def __init__(self, dsn: str) -> None:
         """Prepare a pool for the superuser at `dsn`; `open` it inside a running event loop."""
@@ -70,6 +60,8 @@ class Database:
             min_size=1,
             max_size=4,
             open=False,
+            timeout=8,  # a client waits 10 s for the answer to a join
+            check=AsyncConnectionPool.check_connection,
             # literals are bound here, so that several statements can travel in one round trip
             kwargs={"autocommit": True, "prepare_threshold": None, "cursor_factory": psycopg.AsyncClientCursor},
         )
@@ -81,10 +73,6 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
-
-    async def replace_broken(self) -> None:
-        """Try the idle connections and replace those that a restart of the database broke."""
-        await self._pool.check()
 
     async def rows(self, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
         """All rows of one query."""
@@ -123,25 +111,36 @@ class Database:
                 return
             await asyncio.sleep(0.001)
 
-    async def rows_as(self, questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
-        """The rows of each question, asked in one transaction that is rolled back, in one round trip."""
-        text = sql.SQL("begin; {}; rollback").format(sql.SQL("; ").join(map(_asked, questions)))
+    async def rolled_back(self, statements: Sequence[sql.Composed]) -> list[list[tuple[Any, ...]]]:
+        """The rows each statement gives, in one transaction that is rolled back, in one round trip."""
+        text = sql.SQL("begin; {}; rollback").format(sql.SQL("; ").join(statements))
         async with self._pool.connection() as connection, connection.cursor() as cursor:
             try:
                 await cursor.execute(text)
-                return [await _rows_after(cursor, 2) for _ in questions]  # one result for the role, one for the rows
+                return [await _next_rows(cursor) for _ in statements]
             except psycopg.Error:
                 await connection.rollback()
                 raise
 
+    async def run(self, statement: sql.Composed) -> None:
+        """Execute a statement that gives no rows."""
+        async with self._pool.connection() as connection:
+            try:
+                await connection.execute(statement)
+            except psycopg.Error:
+                await connection.rollback()  # it may have begun a transaction
+                raise
 
-def _asked(question: Question) -> sql.Composable:
-    return sql.SQL("select set_config('role', {}, true), set_config('request.jwt.claims', {}, true); {}").format(
-        sql.Literal(question.role), sql.Literal(question.claims), question.query
+
+def settings(values: Mapping[str, str]) -> sql.Composed:
+    """A statement that sets these for the rest of the transaction, in this order."""
+    each = (
+        sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+        for name, value in values.items()
     )
+    return sql.SQL("select {}").format(sql.SQL(", ").join(each))
 
 
-async def _rows_after(cursor: psycopg.AsyncCursor[Any], results: int) -> list[tuple[Any, ...]]:
-    for _ in range(results):
-        cursor.nextset()
-    return await cursor.fetchall()
+async def _next_rows(cursor: psycopg.AsyncCursor[Any]) -> list[tuple[Any, ...]]:
+    cursor.nextset()
+    return [] if cursor.description is None else await cursor.fetchall()

@@ -25,6 +25,7 @@ class _View:
     table: Table
     readable: frozenset[str]
     error: str | None
+    key: Key
 
     @property
     def needs_check(self) -> bool:
@@ -73,7 +74,7 @@ class Delivery:
 
     async def _view(self, change: Change, table: Table, role: str) -> _View:
         readable = await self._catalog.readable(table, role)
-        return _View(change, table, readable, refusal(change, table, readable))
+        return _View(change, table, readable, refusal(change, table, readable), key_of(table, change))
 
     async def _matching(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Those whose filter holds; errors go to everyone."""
@@ -98,12 +99,12 @@ class Delivery:
         for view, subscription in candidates:
             if view.needs_check:
                 keys = questions.setdefault((view.table, _viewer(subscription)), [])
-                keys.append(key_of(view.table, view.change))
+                keys.append(view.key)
         seen = await visible_rows(questions, self._database)
         return [
             (view, subscription)
             for view, subscription in candidates
-            if not view.needs_check or (view.table.oid, _viewer(subscription), key_of(view.table, view.change)) in seen
+            if not view.needs_check or (view.table.oid, _viewer(subscription), view.key) in seen
         ]
 
     async def _send(self, candidates: list[_Candidate]) -> None:

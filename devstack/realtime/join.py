@@ -1,10 +1,13 @@
 """What a client asks for when it joins a channel."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from devstack.realtime.bindings import number_of
+from devstack.realtime.replay import MOST_MESSAGES, ReplayWish
+from devstack.realtime.topics import Room
 
 _PREFIX = "realtime:"
 
@@ -18,17 +21,25 @@ class Join:
     """A join's wishes; keys it does not know are ignored, as clients are often newer than servers.
 
     Attributes:
-        name: the topic without `realtime:`.
+        room: the topic without `realtime:`, public or private.
         token: the token it brings; None means the socket's.
         receives_own: its own broadcasts come back to it.
         wants_ack: its broadcasts are answered.
+        replay: the messages from before that it wants; None for none.
+        waits_for_database: it wants to be told when broadcasts from the database flow.
+        presence_key: under which it is listed when it tracks something.
+        wants_presence: it wants to know who else is there.
         entries: the entries of `postgres_changes`, as sent.
     """
 
-    name: str
+    room: Room
     token: str | None
     receives_own: bool
     wants_ack: bool
+    replay: ReplayWish | None
+    waits_for_database: bool
+    presence_key: str
+    wants_presence: bool
     entries: tuple[Mapping[str, Any], ...]
 
     def echo(self) -> list[dict[str, Any]]:
@@ -40,19 +51,24 @@ def parse_join(topic: str, payload: Mapping[str, Any]) -> Join:
     """Read a join.
 
     Raises:
-        JoinError: the topic has no name, the payload another shape, or it asks for what is not supported.
+        JoinError: the topic has no name, or the payload another shape.
     """
     name = topic.removeprefix(_PREFIX)
     if not name:
         raise JoinError("TopicNameRequired: You must provide a topic name")
     config = _object(payload, "config")
     broadcast = _object(config, "broadcast")
-    _refuse_unsupported(config, broadcast)
+    presence = _object(config, "presence")
+    private = _flag(config, "private")
     return Join(
-        name=name,
+        room=Room(name, private),
         token=given_token(payload),
         receives_own=_flag(broadcast, "self"),
         wants_ack=_flag(broadcast, "ack"),
+        replay=_replay(broadcast.get("replay"), private),
+        waits_for_database=_flag(broadcast, "replication_ready"),
+        presence_key=str(presence.get("key") or uuid.uuid4()),
+        wants_presence=_flag(presence, "enabled"),
         entries=_entries(config.get("postgres_changes")),
     )
 
@@ -66,20 +82,20 @@ def given_token(payload: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _refuse_unsupported(config: Mapping[str, Any], broadcast: Mapping[str, Any]) -> None:
-    if _flag(config, "private"):
-        raise unsupported("private channels")
-    if _flag(_object(config, "presence"), "enabled"):
-        raise unsupported("presence")
-    if _flag(broadcast, "replication_ready"):
-        raise unsupported("broadcast from the database (broadcast.replication_ready)")
-    if broadcast.get("replay") is not None:
+def _replay(wish: Any, private: bool) -> ReplayWish | None:
+    if wish is None:
+        return None
+    if not private:
         raise JoinError("UnableToReplayMessages: Replay is not allowed for public channels")
+    given = wish if isinstance(wish, dict) else {}
+    since, limit = _number(given.get("since")), given.get("limit")
+    return ReplayWish(since, MOST_MESSAGES if limit is None else min(max(_number(limit), 1), MOST_MESSAGES))
 
 
-def unsupported(feature: str) -> JoinError:
-    """The refusal of something real Realtime has and this gateway has not."""
-    return JoinError(f"UnsupportedFeature: {feature} is not supported by devstack's Realtime")
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise JoinError("UnableToReplayMessages: Replay params are not valid")
+    return value
 
 
 def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:

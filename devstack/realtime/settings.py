@@ -1,6 +1,8 @@
 """What the gateway must be told; it reads no environment of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from devstack.realtime.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,10 +11,12 @@ class RealtimeSettings:
 
     Attributes:
         dsn: connection URL of a superuser: it opens the replication slot and takes on any subscriber's role.
-        jwt_secret: the project's HS256 secret, which signs API keys and users' tokens.
+        jwt_secret: what API keys and users' tokens are signed with: the project's secret, or a JWK set as text.
         publication: tables in this publication are streamed, others cannot be subscribed to.
+        limits: how much clients may do.
     """
 
     dsn: str
     jwt_secret: str
     publication: str = "supabase_realtime"
+    limits: Limits = field(default_factory=Limits)

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devstack.realtime.bindings import number_of
+from devstack.realtime.broadcasts import UserBroadcast
 from devstack.realtime.frames import Frame, Version, decode, encode
 
 REQUEST = Frame("realtime:room", "phx_join", {"config": {}}, "3", "2")
@@ -32,6 +33,16 @@ def test_an_older_client_sends_no_join_ref() -> None:
 @given(st.text(), st.sampled_from(Version))
 def test_no_text_breaks_the_decoder(text: str, version: Version) -> None:
     assert decode(text, version) is None or text.lstrip()[:1] in "[{"
+
+
+@given(st.binary() | st.binary().map(lambda rest: b"\x03\x01\x01\x01\x01\x00" + rest), st.sampled_from(Version))
+def test_no_bytes_break_the_decoder(data: bytes, version: Version) -> None:
+    frame = decode(data, version)
+    assert frame is None or (version is Version.ARRAYS and isinstance(frame.payload, UserBroadcast))
+
+
+def test_bytes_cannot_be_said_in_objects() -> None:
+    assert encode(Frame("t", "broadcast", UserBroadcast("e", b"\xff", False, {})), Version.OBJECTS) is None
 
 
 @given(st.dictionaries(st.text(), st.integers(0, 9) | st.text()))

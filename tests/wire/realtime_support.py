@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,13 +10,14 @@ from typing import Any, LiteralString, Self
 
 import jwt
 import psycopg
-import uvicorn
 import websockets
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from devstack.cluster import Cluster
+from devstack.gateway import listen, serving
 from devstack.realtime.app import Realtime
+from devstack.realtime.limits import Limits
 from devstack.realtime.settings import RealtimeSettings
 from tests.conftest import BARE, Database
 
@@ -61,20 +61,20 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(database: Database) -> AsyncIterator[Server]:
-    """Run a gateway on a free port over `database`."""
-    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), SECRET))
+async def serve(database: Database, limits: Limits | None = None, keys: str = SECRET) -> AsyncIterator[Server]:
+    """Run a gateway on a free port over `database`, with the usual limits and secret unless told otherwise."""
+    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), keys, limits=limits or Limits()))
     app = Starlette(routes=[Mount("/realtime/v1", realtime)])
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+    listener = listen(0)
     await realtime.start()
-    task = asyncio.create_task(server.serve([listening]))
     try:
-        yield Server(listening.getsockname()[1], database)
+        async with serving(app, listener):
+            try:
+                yield Server(listener.getsockname()[1], database)
+            finally:
+                await realtime.stop()
     finally:
-        await realtime.stop()
-        server.should_exit = True
-        await task
+        listener.close()
 
 
 @contextmanager

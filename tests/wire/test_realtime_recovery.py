@@ -12,6 +12,7 @@ import pytest
 import websockets
 
 from devstack.cluster import remove_cluster, start_cluster
+from devstack.realtime import outgoing
 from devstack.realtime import socket as realtime_socket
 from tests.conftest import Database
 from tests.wire.realtime_support import RawClient, Server, becomes_true, serve, watching, writer
@@ -30,11 +31,12 @@ async def server(bare_database: Database) -> AsyncIterator[Server]:
         yield running
 
 
-NO_SLOT = "not exists (select from pg_replication_slots where database = current_database())"
-ONE_SLOT = "(select count(*) from pg_replication_slots where database = current_database()) = 1"
+OF_CHANGES = "pg_replication_slots where database = current_database() and slot_name not like '%messages%'"
+NO_SLOT = f"not exists (select from {OF_CHANGES})"
+ONE_SLOT = f"(select count(*) from {OF_CHANGES}) = 1"
 
 
-async def test_without_subscribers_there_is_no_slot(server: Server) -> None:
+async def test_without_subscribers_there_is_no_slot_for_changes(server: Server) -> None:
     with writer(server.database) as database:
         async with RawClient.open(server) as client:
             await client.join()
@@ -122,10 +124,12 @@ async def test_a_killed_gateway_leaves_no_slot(bare_database: Database) -> None:
         await becomes_true(connection, NO_SLOT)
 
 
+@pytest.mark.parametrize("limit", ["_MOST_OF_ONE", "_MOST_TOGETHER"])
 async def test_a_client_that_does_not_read_is_closed_and_holds_up_nobody(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(realtime_socket, "_MOST_WAITING", 3_000_000)
+    monkeypatch.setattr(outgoing, limit, 3_000_000)
+    monkeypatch.setattr(realtime_socket, "_CLOSE_SECONDS", 50)  # the sleeper wakes up only at the end
     async with (
         RawClient.open(server) as sender,
         RawClient.open(server) as hearer,
