@@ -1,51 +1,123 @@
-"""Run the benchmarks on a durable server of their own; a table for people, build/bench/engine.json for machines."""
+"""Run the benchmarks: `python -m benchmarks [throughput growth worker rest devstack]`, all of them by default.
+
+Each shows a table and writes build/bench/<name>.json. Times of a busy machine mean little; ratios within one run hold.
+"""
 
 import json
+import os
 import platform
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.engine import DRAIN_BATCH, ENQUEUE_BATCH, JOBS, measure_bare, measure_engine
-from devstack.cluster import remove_cluster, start_cluster
+from benchmarks import devstack, growth, rest, throughput, worker
+from devstack.cluster import Cluster, remove_cluster, start_cluster
 from devstack.migrations import apply_migrations, find_migrations
 
-TARGET_DRAIN_RATIO = 0.7
-"""Of the bare case, through direct PostgreSQL: the project's goal, not yet a gate."""
+RESULTS = Path("build/bench")
 
 
-def main() -> None:
-    """Measure, show, and write."""
+@contextmanager
+def migrated_cluster() -> Iterator[Cluster]:
+    """A durable server of its own, with the migrations, and a template of them that nobody uses."""
     with tempfile.TemporaryDirectory() as scratch:
         cluster = start_cluster(Path(scratch))
         try:
             apply_migrations(cluster.dsn(), find_migrations(Path("supabase/migrations")))
-            bare, engine = measure_bare(cluster), measure_engine(cluster)
+            cluster.clone("postgres", "template_growth")
+            yield cluster
         finally:
             cluster.stop(immediate=True)
             remove_cluster(Path(scratch))
-    table = Table(
-        title=f"{JOBS:,} no-op jobs, enqueue by {ENQUEUE_BATCH}, drain by {DRAIN_BATCH}", title_justify="left"
-    )
-    for column in ("jobs a second", "bare", "engine", "ratio"):
-        table.add_column(column, justify="right")
-    table.add_row("enqueue", f"{bare.enqueue:,.0f}", f"{engine.enqueue:,.0f}", f"{engine.enqueue / bare.enqueue:.2f}")
-    table.add_row("drain", f"{bare.drain:,.0f}", f"{engine.drain:,.0f}", f"{engine.drain / bare.drain:.2f}")
-    Console().print(table, f"The goal for the drain is a ratio of {TARGET_DRAIN_RATIO}.")
-    folder = Path("build/bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    result = {
-        "at": datetime.now(UTC).isoformat(),
-        "machine": platform.platform(),
-        "jobs": JOBS,
-        "bare": {"enqueue": bare.enqueue, "drain": bare.drain},
-        "engine": {"enqueue": engine.enqueue, "drain": engine.drain},
-    }
-    (folder / "engine.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def run_throughput() -> Any:
+    """The engine beside the bare reference, in SQL."""
+    with migrated_cluster() as cluster:
+        figures = throughput.measure(cluster)
+    rows = [(f.what, f"{f.bare:,.0f}", f"{f.engine:,.0f}", f"{f.ratio:.2f}") for f in figures]
+    show("Jobs a second in SQL, rounds taking turns", ("", "bare", "engine", "ratio"), rows)
+    return throughput.as_json(figures)
+
+
+def run_growth() -> Any:
+    """A claim as the backlog grows."""
+    with migrated_cluster() as cluster:
+        figures = growth.measure(cluster)
+    rows = [(f.backlog, f"{f.waiting:,}", f"{f.milliseconds:.2f}", f"{f.buffers:,}") for f in figures]
+    show("A claim of 100", ("backlog", "waiting", "ms", "buffers"), rows)
+    ratios = growth.ratios(figures)
+    Console().print("Large over small: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))
+    return {"claims": growth.as_json(figures), "ratios": ratios}
+
+
+def run_worker() -> Any:
+    """The long-running worker."""
+    with migrated_cluster() as cluster:
+        figures = worker.measure(cluster)
+    rows = [
+        ("pick-up p50", f"{figures.pickup_p50_ms:.2f} ms"),
+        ("pick-up p99", f"{figures.pickup_p99_ms:.2f} ms"),
+        ("no-op jobs", f"{figures.noop_per_second:,.0f} a second"),
+        ("memory of the process", f"{figures.memory_mb:.0f} MB"),
+    ]
+    show("filaviva worker on direct PostgreSQL", ("", ""), rows)
+    return worker.as_json(figures)
+
+
+def run_rest() -> Any:
+    """The engine through devstack's REST."""
+    figures = rest.measure()
+    show("Jobs a second through REST", ("", ""), [(f.what, f"{f.per_second:,.0f}") for f in figures])
+    return rest.as_json(figures)
+
+
+BENCHMARKS: dict[str, Callable[[], Any]] = {
+    "throughput": run_throughput,
+    "growth": run_growth,
+    "worker": run_worker,
+    "rest": run_rest,
+    "devstack": devstack.run,
+}
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """One table."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column in {"", "backlog"} else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Which ones: {', '.join(BENCHMARKS)}.")] = None,
+) -> None:
+    """Measure, show, and write."""
+    unknown = set(names or []) - set(BENCHMARKS)
+    if unknown:
+        raise typer.BadParameter(
+            f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}."
+        )
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in names or BENCHMARKS:
+        load = os.getloadavg()[0]
+        result = {
+            "at": datetime.now(UTC).isoformat(),
+            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "load_before": load,
+            "figures": BENCHMARKS[name](),
+        }
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -74,6 +74,7 @@ class RunningStack:
 
 def run() -> dict[str, Any]:
     """Measure everything, show a table, and answer the figures."""
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         migrations = folder / "migrations"
@@ -95,6 +96,8 @@ def run() -> dict[str, Any]:
             _devstack("stop", folder)
             remove_cluster(folder / "data")
     _show(figures)
+    if busy > cores / 4:
+        Console().print(f"The machine was busy with other work (load {busy:.1f} on {cores} cores): times mean little.")
     return {figure.name: asdict(figure) | {"kept": figure.is_kept} for figure in figures}
 
 

@@ -2,7 +2,8 @@
 
 The extension's SQL says on channel `pg_cron_job` when a job was changed. Like the real launcher this
 one lives in sessions: whatever breaks it (a lost connection, the role of a job that was dropped, a
-run number used twice) ends the session, and the next one starts a second later.
+run number used twice) ends the session, and the next one starts a second later. Faults that it can be
+made to have, and how far its clock is ahead, stand in table `devstack.faults`.
 """
 
 import asyncio
@@ -10,16 +11,22 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 
+from devstack.cron_clock import Clock
 from devstack.cron_runs import Connection, History, Job, RunResult, connect, perform
 from devstack.cron_schedule import MINUTE, AtStart, Calendar, Interval, Schedule, parse_schedule
+from devstack.fault_table import read_faults, spend
 
 logger = logging.getLogger("devstack.cron")
 
 RESTART_SECONDS = 1.0
+
+
+class LauncherDeadError(Exception):
+    """The launcher is to stay dead until the fault is cleared."""
 
 
 class Cron:
@@ -66,7 +73,7 @@ class Cron:
         while True:
             try:
                 await self._session()
-            except* psycopg.Error as errors:
+            except* (psycopg.Error, LauncherDeadError) as errors:
                 logger.error("the scheduler failed and starts again in %g s: %s", RESTART_SECONDS, errors.exceptions)
             finally:
                 self._launcher = None
@@ -79,8 +86,8 @@ class Cron:
             await connect(self._dsn, "pg_cron scheduler") as ledger,
             asyncio.TaskGroup() as group,
         ):
-            launcher = _Launcher(History(ledger), self._dsn_for, self._max_running, group)
-            await listener.execute("listen pg_cron_job")
+            launcher = _Launcher(ledger, self._dsn_for, self._max_running, group)
+            await listener.execute("listen pg_cron_job; listen devstack_faults")
             await launcher.prepare()
             group.create_task(launcher.watch(listener))
             self._launcher = launcher
@@ -133,9 +140,11 @@ class _Launcher:
     """One session of the scheduler."""
 
     def __init__(
-        self, history: History, dsn_for: Callable[[str], str], max_running: int, group: asyncio.TaskGroup
+        self, ledger: Connection, dsn_for: Callable[[str], str], max_running: int, group: asyncio.TaskGroup
     ) -> None:
-        self._history = history
+        self._ledger = ledger
+        self._history = History(ledger)
+        self._clock = Clock()
         self._dsn_for = dsn_for
         self._max_running = max_running
         self._group = group
@@ -145,25 +154,28 @@ class _Launcher:
 
     async def prepare(self) -> None:
         """Close the books on runs of earlier sessions and load the jobs."""
+        await self._obey_faults()
         await self._history.fail_interrupted_runs()
         await self._load()
         for task in self._tasks.values():
             task.pending = int(task.schedule == AtStart())
 
     async def watch(self, listener: Connection) -> None:
-        """Learn of changed jobs, for ever."""
+        """Learn of changed jobs and faults, for ever."""
         async for _ in listener.notifies():
             self._stale = True
             self._wake.set()
 
     async def dispatch(self) -> None:
         """Start runs as they fall due, for ever."""
-        looked_at = _minute(datetime.now(UTC))
+        looked_at = _minute(self._clock.now())
         while True:
             self._wake.clear()
             if self._stale:
+                self._stale = False  # first, so that what changes meanwhile is looked at again
+                await self._obey_faults()
                 await self._load()
-            now = datetime.now(UTC)
+            now = self._clock.now()
             for task in self._tasks.values():
                 task.note_due(now, looked_at)
                 if task.pending and task.run is None and self._running() < self._max_running:
@@ -184,8 +196,14 @@ class _Launcher:
         await asyncio.wait([run])
         return run.result()
 
+    async def _obey_faults(self) -> None:
+        faults = await read_faults(self._ledger, "cron")
+        if "dead" in faults.rows:
+            raise LauncherDeadError("fault: dead")
+        shift = faults.rows.get("clock")
+        self._clock.set_ahead(shift.amount if shift else 0)
+
     async def _load(self) -> None:
-        self._stale = False
         jobs = {job.jobid: job for job in await self._history.jobs() if job.active}
         for jobid in self._tasks.keys() - jobs.keys():
             self._tasks.pop(jobid).cancel()
@@ -201,13 +219,13 @@ class _Launcher:
         if task := self._tasks.get(job.jobid):
             task.job, task.schedule = job, schedule
         else:
-            self._tasks[job.jobid] = _Task(job, schedule, datetime.now(UTC))
+            self._tasks[job.jobid] = _Task(job, schedule, self._clock.now())
 
     def _running(self) -> int:
         return sum(task.run is not None for task in self._tasks.values())
 
     def _start(self, task: _Task) -> asyncio.Task[RunResult]:
-        task.started_at = datetime.now(UTC)
+        task.started_at = self._clock.now()
         task.run = self._group.create_task(self._run(task))
         task.run.add_done_callback(lambda _: self._ended(task))
         return task.run
@@ -218,13 +236,15 @@ class _Launcher:
 
     async def _sleep(self, now: datetime) -> None:
         moments = [moment for task in self._tasks.values() if (moment := task.next_look(now))]
-        seconds = (min(moments) - datetime.now(UTC)).total_seconds() if moments else None
+        seconds = (min(moments) - self._clock.now()).total_seconds() if moments else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
     async def _run(self, task: _Task) -> RunResult:
         job = task.job
+        if await spend(self._ledger, "cron", "skip"):
+            return RunResult("skipped", "fault: skip", finished=False)
         run_id = await self._history.begin(job)
         try:
             async with asyncio.timeout(0 if task.canceled else None) as task.scope:
@@ -234,11 +254,13 @@ class _Launcher:
         finally:
             task.scope = None
         await self._history.end(run_id, result)
-        level = logging.WARNING if result.status == "failed" else logging.DEBUG
+        level = logging.WARNING if result.status == "failed" else logging.INFO
         logger.log(level, "job %d (%s) %s: %s", job.jobid, job.jobname or "", result.status, result.message.strip())
         return result
 
     async def _execute(self, job: Job, run_id: int) -> RunResult:
+        if await spend(self._ledger, "cron", "refuse"):
+            return RunResult("failed", "connection failed", finished=False)
         try:
             connection = await connect(self._dsn_for(job.username), "pg_cron", job.database)
         except psycopg.OperationalError:

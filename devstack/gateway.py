@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from devstack.keys import ProjectKeys
 
@@ -77,7 +78,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws="websockets-sansio",
+        ws=_Sockets,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -97,6 +98,18 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     finally:
         server.should_exit = True
         await task
+
+
+class _Sockets(WebSocketsSansIOProtocol):
+    """Sockets that are told when their handshake cannot be read, where uvicorn would let them wait for ever."""
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; answer what websockets gave up on."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # The lines of a request are limited to 8 KiB, and a key that is longer stands in the first of them.
+            self.transport.write(b"HTTP/1.1 414 URI Too Long\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,9 @@ import httpx
 VERSION = "0.20.4"
 USER_AGENT = f"pg_net/{VERSION}"
 MAX_REDIRECTS = 30
+MAX_RESENDS = 5
+"""How many kept connections may turn out dead before libcurl gives up."""
+
 FORM = "application/x-www-form-urlencoded"  # libcurl's own choice for a body without a type
 
 _WORDS: dict[type[Exception], str] = {
@@ -107,16 +110,7 @@ class _Progress:
 
 
 async def _exchange(client: httpx.AsyncClient, request: Request, progress: _Progress) -> Response:
-    while True:
-        try:
-            response = await client.send(_build(request, progress), stream=True)
-            break
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            # A kept connection that turns out to be dead: libcurl sends again, on the next kept one
-            # or a new one, and so the server may see the request more than once.
-            if progress.has("connection.connect_tcp"):
-                raise
-            progress.forget()
+    response = await _first_answer(client, request, progress)
     try:
         body = b"".join([chunk async for chunk in response.aiter_raw()])
     finally:
@@ -128,6 +122,18 @@ async def _exchange(client: httpx.AsyncClient, request: Request, progress: _Prog
         headers={_text(name): _text(value) for name, value in first.headers.raw},  # pg_net keeps those of the first hop
         content=_text(body) or None,
     )
+
+
+async def _first_answer(client: httpx.AsyncClient, request: Request, progress: _Progress) -> httpx.Response:
+    """Send, and send again where a kept connection turns out to be dead: the server may see the request six times."""
+    for _ in range(1 + MAX_RESENDS):
+        progress.forget()
+        try:
+            return await client.send(_build(request, progress), stream=True)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if progress.has("connection.connect_tcp"):
+                raise
+    raise httpx.WriteError("every kept connection was dead")
 
 
 def _build(request: Request, progress: _Progress) -> httpx.Request:

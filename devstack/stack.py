@@ -4,39 +4,21 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from starlette.types import ASGIApp
-
-from devstack.auth.app import Auth
-from devstack.auth.settings import AuthSettings
-from devstack.cluster import SUPERUSER, Cluster, ClusterError, free_port, remove_cluster, start_cluster
-from devstack.cron import Cron
-from devstack.gateway import PortTakenError, gateway, listen, serving
-from devstack.keys import ProjectKeys, local_keys
+from devstack.cluster import Cluster, ClusterError, free_port, remove_cluster, start_cluster
+from devstack.fingerprint import OldBootstrapError, check_bootstrap
+from devstack.gateway import PortTakenError, listen
+from devstack.keys import ProjectKeys, local_keys, project_keys
+from devstack.logs import log_file, postgres_log, writing_logs
 from devstack.migrations import MigrationError, apply_migrations, apply_seed, find_migrations
-from devstack.net import Net
-from devstack.realtime.app import Realtime
-from devstack.realtime.settings import RealtimeSettings
-from devstack.rest.app import Rest
-from devstack.rest.settings import RestSettings
+from devstack.services import Site, serving_project
+from devstack.signing import SigningKeysError
 from devstack.state import StackError, StackOptions, StackState, hold, write_state
-from devstack.storage import Storage, StorageSettings
 
 STORAGE = "storage"
-
-
-class Service(Protocol):
-    """A part of the stack with a life of its own."""
-
-    async def start(self) -> None:
-        """Begin to work; return when ready."""
-
-    async def stop(self) -> None:
-        """End the work and give everything back."""
 
 
 class Stack:
@@ -80,8 +62,10 @@ class Stack:
             await self._start()
         except BaseException as error:
             await self.stop()
-            if isinstance(error, PortTakenError | ClusterError | MigrationError):
+            if isinstance(error, PortTakenError | MigrationError | SigningKeysError):
                 raise StackError(str(error)) from error
+            if isinstance(error, ClusterError | OldBootstrapError):
+                raise StackError(_advice(error, self._data_dir)) from error
             raise
 
     async def stop(self) -> None:
@@ -97,7 +81,7 @@ class Stack:
         """
         if self._cluster is not None:
             code = await asyncio.to_thread(self._cluster.process.wait)
-            log = self._cluster.data.parent / "postgres.log"
+            log = log_file(self._data_dir, "postgres")
             raise StackError(f"PostgreSQL ended by itself (code {code}); see {log}, then start the stack again")
 
     async def __aenter__(self) -> Self:
@@ -112,11 +96,21 @@ class Stack:
     async def _start(self) -> None:
         options = self._options
         options.check()
+        if options.migrations is not None:
+            self.keys = project_keys(options.migrations.parent / "config.toml")
         self._parts.enter_context(hold(self._data_dir))
         listener = listen(options.port)
         self._parts.callback(listener.close)
-        cluster = self._cluster = start_cluster(self._data_dir, port=options.db_port)
+        self._parts.enter_context(writing_logs(self._data_dir))
+        cluster = self._cluster = start_cluster(
+            self._data_dir,
+            port=options.db_port,
+            log=postgres_log(self._data_dir),
+            postgres_bin=options.postgres_bin,
+        )
         self._parts.push_async_callback(asyncio.to_thread, cluster.stop)
+        with cluster.connect() as connection:
+            check_bootstrap(connection)
         if options.migrations is not None:
             await asyncio.to_thread(_migrate, cluster.dsn(), options.migrations)
         state = StackState(
@@ -126,30 +120,30 @@ class Stack:
             db_port=cluster.port,
             functions_port=options.functions_port or free_port(),
             migrations=str(options.migrations.resolve()) if options.migrations else "",
+            postgres_bin=str(options.postgres_bin.resolve()) if options.postgres_bin else "",
         )
-        await self._start_services(cluster, listener, state)
+        site = Site(
+            lambda role: cluster.dsn(user=role), listener, self._data_dir / STORAGE, self.keys, state.functions_url
+        )
+        await self._parts.enter_async_context(serving_project(site))
         write_state(self._data_dir, state)
         self._state = state
 
-    async def _start_services(self, cluster: Cluster, listener: socket.socket, state: StackState) -> None:
-        """Start what works on the database, and let the world in when all of it is ready."""
-        superuser, secret = cluster.dsn(user=SUPERUSER), self.keys.jwt_secret
-        rest = Rest(RestSettings(cluster.dsn(user="authenticator"), jwt_secret=secret))
-        auth = Auth(AuthSettings(cluster.dsn(user="supabase_auth_admin"), secret, issuer=f"{state.api_url}/auth/v1"))
-        realtime = Realtime(RealtimeSettings(dsn=superuser, jwt_secret=secret))
-        storage = Storage(StorageSettings(folder=self._data_dir / STORAGE, jwt_secret=secret))
-        cron = Cron(superuser, lambda role: cluster.dsn(user=role))
-        services: tuple[Service, ...] = (rest, auth, realtime, storage, Net(superuser), cron)
-        for service in services:
-            await service.start()
-            self._parts.push_async_callback(service.stop)
-        routes: dict[str, ASGIApp] = {
-            "/rest/v1": rest,
-            "/auth/v1": auth,
-            "/realtime/v1": realtime,
-            "/storage/v1": storage,
-        }
-        await self._parts.enter_async_context(serving(gateway(routes, self.keys, state.functions_url), listener))
+
+def _advice(error: Exception, data_dir: Path) -> str:
+    """What to say of a database that cannot be used, and what to do."""
+    if isinstance(error, OldBootstrapError):
+        return (
+            f"the database in {data_dir} was made by another version of devstack and would not behave as this one's;"
+            f" make it anew with `python -m devstack reset --data-dir {data_dir}` (its data is deleted, all migrations"
+            " are applied again), or use another folder"
+        )
+    if str(error).startswith("PostgreSQL did not"):
+        return (
+            f"{error}\nIf its data is beyond repair, delete it with"
+            f" `python -m devstack stop --delete --data-dir {data_dir}` and start again."
+        )
+    return str(error)
 
 
 def remove_data(data_dir: Path) -> None:

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
+from devstack.install import InstallationError, find_installation
+
 LOCK = "devstack.lock"
 STATE = "state.json"
 
@@ -32,6 +34,7 @@ class StackOptions:
         db_port: of the database; 0 takes a free one.
         functions_port: where the project's own HTTP functions are expected; 0 picks a free number for them.
         migrations: folder to apply, with `seed.sql` beside it; None for none.
+        postgres_bin: programs of another PostgreSQL, version 15 or newer; None for the packaged one.
     """
 
     data_dir: Path = Path(".devstack")
@@ -39,13 +42,18 @@ class StackOptions:
     db_port: int = 54322
     functions_port: int = 54330
     migrations: Path | None = Path("supabase/migrations")
+    postgres_bin: Path | None = None
 
     def check(self) -> None:
-        """Raise a StackError if what is chosen does not exist."""
+        """Raise a StackError if what is chosen does not exist, or cannot serve."""
         if self.migrations is not None and not self.migrations.is_dir():
             raise StackError(
                 f"there is no folder {self.migrations}; run this in the project's root, or name it with --migrations"
             )
+        try:
+            find_installation(self.postgres_bin)
+        except InstallationError as error:
+            raise StackError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class StackState:
         postgres_pid: its database server.
         functions_port: where the project's own HTTP functions are expected; devstack does not serve them.
         migrations: the folder that was applied, absolute; empty for none.
+        postgres_bin: programs of the PostgreSQL that was chosen, absolute; empty for the packaged one.
     """
 
     pid: int
@@ -65,6 +74,7 @@ class StackState:
     db_port: int
     functions_port: int
     migrations: str
+    postgres_bin: str = ""
 
     @property
     def api_url(self) -> str:

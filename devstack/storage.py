@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
+
+from devstack.tokens import UnprovenTokenError, read_keys
 
 NAME = re.compile(r"[\w/!\-.*'() &$@=;:+,?]{1,1000}", re.ASCII)
 """What the real server accepts as an object's name. A bucket's has no slash."""
@@ -55,7 +58,7 @@ class StorageSettings:
 
     Attributes:
         folder: where buckets and objects live; created when it is missing.
-        jwt_secret: what bearer tokens are signed with (HS256).
+        jwt_secret: what bearer tokens are signed with: a plain secret (HS256), a JWK or a JWK set.
         size_limit: the largest object, in bytes; by default that of a new project, 50 MB.
     """
 
@@ -239,9 +242,13 @@ class Storage:
         if scheme.lower() != "bearer" or not token:
             raise StorageError(400, "Error", "headers must have required property 'authorization'")
         try:
-            claims = jwt.decode(token, self._settings.jwt_secret, algorithms=["HS256"], options={"verify_aud": False})
-        except jwt.InvalidTokenError as error:
+            claims = json.loads(read_keys(self._settings.jwt_secret).payload(token))
+        except (jwt.InvalidTokenError, ValueError) as error:
             raise StorageError(403, "Unauthorized", f"Invalid token: {error}") from None
+        except UnprovenTokenError:
+            raise StorageError(403, "Unauthorized", "Invalid token: signature verification failed") from None
+        if not isinstance(claims, dict) or claims.get("exp", time.time()) < time.time():
+            raise StorageError(403, "Unauthorized", "Invalid token: it has expired")
         return str(claims.get("role"))
 
 

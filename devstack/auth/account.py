@@ -34,7 +34,7 @@ class Account:
 
     async def _caller(self, request: Request) -> Caller:
         async with self._pool.connection() as connection:
-            return await signed_in(request, self._settings.jwt_secret, connection)
+            return await signed_in(request, self._settings, connection)
 
     async def _changes(self, user: User, body: AccountUpdate) -> UserChanges:
         email = clean_email(body.email) if body.email else None

@@ -31,7 +31,7 @@ class Admin:
 
     async def list(self, request: Request) -> Response:
         """`GET /admin/users?page=&per_page=`."""
-        require_admin(request, self._settings.jwt_secret)
+        require_admin(request, self._settings)
         if {"filter", "sort"} & request.query_params.keys():
             raise not_served("filtering and sorting users")
         page, per_page = _number(request, "page", 1), _number(request, "per_page", PER_PAGE)
@@ -44,7 +44,7 @@ class Admin:
 
     async def create(self, request: Request) -> Response:
         """`POST /admin/users`. Without a password the user cannot sign in until one is set."""
-        require_admin(request, self._settings.jwt_secret)
+        require_admin(request, self._settings)
         new = await self._new_user(await _read(request))
         async with self._pool.connection() as connection:
             user = await insert_user(connection, new)
@@ -75,7 +75,7 @@ class Admin:
         return JSONResponse({})
 
     async def _named_user(self, request: Request) -> User:
-        require_admin(request, self._settings.jwt_secret)
+        require_admin(request, self._settings)
         try:
             user_id = UUID(request.path_params["id"])
         except ValueError:

@@ -51,7 +51,7 @@ class Auth:
             routes=[
                 Route("/health", _health, methods=["GET"]),
                 Route("/settings", self._public_settings, methods=["GET"]),
-                Route("/.well-known/jwks.json", _public_keys, methods=["GET"]),
+                Route("/.well-known/jwks.json", self._public_keys, methods=["GET"]),
                 Route("/signup", grants.sign_up, methods=["POST"]),
                 Route("/token", grants.token, methods=["POST"]),
                 Route("/logout", grants.log_out, methods=["POST"]),
@@ -102,14 +102,14 @@ class Auth:
             }
         )
 
+    async def _public_keys(self, _request: Request) -> Response:
+        """None to publish where a shared secret signs tokens: clients then ask `/user` about them."""
+        keys = [dict(key.public) for key in self._settings.signing_keys]
+        return JSONResponse({"keys": keys}, headers={"Cache-Control": "public, max-age=600"})
+
 
 async def _health(_request: Request) -> Response:
     return JSONResponse({"version": "devstack", "name": "GoTrue", "description": "Auth of a local project"})
-
-
-async def _public_keys(_request: Request) -> Response:
-    """None to publish: tokens are signed with a shared secret, so clients ask `/user` about them."""
-    return JSONResponse({"keys": []}, headers={"Cache-Control": "public, max-age=600"})
 
 
 async def _decline(request: Request, _error: Exception) -> Response:

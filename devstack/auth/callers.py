@@ -9,6 +9,7 @@ from starlette.requests import Request
 from devstack.auth.errors import AuthError
 from devstack.auth.records import User
 from devstack.auth.sessions import find_session
+from devstack.auth.settings import AuthSettings
 from devstack.auth.tokens import bad_jwt, read_bearer
 from devstack.auth.users import find_user
 
@@ -23,13 +24,13 @@ class Caller:
     session_id: UUID | None
 
 
-async def signed_in(request: Request, secret: str, connection: AsyncConnection) -> Caller:
+async def signed_in(request: Request, settings: AuthSettings, connection: AsyncConnection) -> Caller:
     """The user whose access token the request carries.
 
     Raises:
         AuthError: no or a bad token, or its user or session is gone.
     """
-    claims = read_bearer(request, secret)
+    claims = read_bearer(request, settings)
     if not claims.get("sub"):
         raise bad_jwt("invalid claim: missing sub claim")
     user = await find_user(connection, _uuid(claims, "sub"))
@@ -44,13 +45,13 @@ async def signed_in(request: Request, secret: str, connection: AsyncConnection) 
     return Caller(user, session_id)
 
 
-def require_admin(request: Request, secret: str) -> None:
+def require_admin(request: Request, settings: AuthSettings) -> None:
     """Let only the service role pass.
 
     Raises:
         AuthError: the token is missing, bad, or anybody else's.
     """
-    if read_bearer(request, secret).get("role") not in ADMIN_ROLES:
+    if read_bearer(request, settings).get("role") not in ADMIN_ROLES:
         raise AuthError(403, "not_admin", "User not allowed")
 
 

@@ -64,7 +64,7 @@ class Grants:
         """`POST /logout?scope=`: end all of the user's sessions, only this one, or all others."""
         scope = request.query_params.get("scope") or "global"
         async with self._pool.connection() as connection:
-            caller = await signed_in(request, self._settings.jwt_secret, connection)
+            caller = await signed_in(request, self._settings, connection)
             match scope:
                 case "global":
                     await close_sessions(connection, caller.user.id)
@@ -149,7 +149,8 @@ class Grants:
             if user is None:  # deleted since
                 raise invalid_credentials()
             grant = await open_session(connection, user.id, _client(request))
-        return JSONResponse(session_answer(user, grant, self._settings))
+        weakness = _weakness(body.password or "", self._settings.password_min_length)
+        return JSONResponse({**session_answer(user, grant, self._settings), **weakness})
 
     async def _refresh(self, request: Request) -> Response:
         body = await read_body(request, RefreshGrant)
@@ -175,6 +176,15 @@ def _new_user(email: str, password_hash: str, data: dict[str, object], *, confir
         confirmed=confirmed,
         confirmation_sent=not confirmed,
     )
+
+
+def _weakness(password: str, min_length: int) -> dict[str, object]:
+    """What a session says besides if its password, set by an admin or in another time, would be refused today."""
+    try:
+        check_strength(password, min_length)
+    except AuthError as error:
+        return {"weak_password": {"message": error.message, "reasons": list(error.reasons)}}
+    return {}
 
 
 def _already_registered() -> AuthError:

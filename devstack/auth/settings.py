@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from devstack.signing import SigningKey
+
 
 @dataclass(frozen=True, slots=True)
 class AuthSettings:
@@ -9,7 +11,8 @@ class AuthSettings:
 
     Attributes:
         db_dsn: where the database is, as role `supabase_auth_admin`, which owns schema `auth`.
-        jwt_secret: the project's HS256 secret; signs access tokens and is what API keys are signed with.
+        jwt_secret: the project's HS256 secret: what API keys are signed with, and access tokens where there are no
+            signing keys.
         issuer: claim `iss` of access tokens: the API's address followed by ``/auth/v1``.
         access_token_seconds: how long an access token is good.
         autoconfirm: whether an address counts as confirmed at once, at sign-up and when a user changes it.
@@ -17,6 +20,7 @@ class AuthSettings:
         password_min_length: in bytes, as the real server counts.
         pool_size: the most database connections that are open at once.
         bcrypt_cost: of new password hashes; each step doubles the work.
+        signing_keys: the first signs access tokens; those of all are believed, and their public halves published.
     """
 
     db_dsn: str
@@ -27,3 +31,4 @@ class AuthSettings:
     password_min_length: int = 6
     pool_size: int = 5
     bcrypt_cost: int = 10
+    signing_keys: tuple[SigningKey, ...] = ()

@@ -14,6 +14,7 @@ from devstack.auth.settings import AuthSettings
 
 BEARER = re.compile(r"[Bb]earer (\S+)")
 _UNCHECKED = {f"verify_{claim}": False for claim in ("iat", "aud", "iss", "sub", "jti")}
+_TYPES = {"exp": int | float, "nbf": int | float, "role": str, "aud": str | list}
 
 Claims = dict[str, Any]
 
@@ -38,10 +39,12 @@ def make_access_token(user: User, session: Session, settings: AuthSettings) -> t
         "session_id": str(session.id),
         "is_anonymous": user.is_anonymous,
     }
+    if settings.signing_keys:
+        return settings.signing_keys[0].sign(claims), expires_at
     return jwt.encode(claims, settings.jwt_secret, algorithm="HS256"), expires_at
 
 
-def read_bearer(request: Request, secret: str) -> Claims:
+def read_bearer(request: Request, settings: AuthSettings) -> Claims:
     """The claims of the request's bearer token.
 
     Raises:
@@ -51,10 +54,31 @@ def read_bearer(request: Request, secret: str) -> Claims:
     if match is None:
         raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
     try:
-        claims: Claims = jwt.decode(match[1], secret, algorithms=["HS256"], options=_UNCHECKED)  # type: ignore[arg-type]
+        key, algorithm = _key_for(jwt.get_unverified_header(match[1]), settings)
+        claims: Claims = jwt.decode(match[1], key, algorithms=[algorithm], options=_UNCHECKED)  # type: ignore[arg-type]
+        _check_types(claims)
     except jwt.InvalidTokenError as error:
         raise bad_jwt(f"invalid JWT: unable to parse or verify signature, {error}") from None
     return claims
+
+
+def _key_for(header: Claims, settings: AuthSettings) -> tuple[Any, str]:
+    """The key that may have signed a token with this header, and by which algorithm; a key is known by its name."""
+    kid = header.get("kid")
+    if not kid:
+        return settings.jwt_secret, "HS256"
+    for key in settings.signing_keys:
+        if key.kid == kid:
+            return key.private.public_key(), key.algorithm
+    raise jwt.InvalidTokenError(f"invalid kid: {kid}")
+
+
+def _check_types(claims: Claims) -> None:
+    """The real server reads claims into fields that have a type; there a number is no text, and text no number."""
+    for name, kind in _TYPES.items():
+        value = claims.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise jwt.InvalidTokenError(f"the claim {name} is of a wrong type")
 
 
 def bad_jwt(message: str) -> AuthError:

@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,78 +16,17 @@ import psycopg
 import pytest
 from supabase import AsyncClientOptions, acreate_client
 
-from devstack.cli import variables
 from devstack.cluster import remove_cluster
 from devstack.stack import Stack
 from devstack.state import StackError, StackOptions, StackState, hold, holder, read_state, write_state
+from tests.e2e.stack_project import REPOSITORY, Project, lives, make_project, wait_until
 
-REPOSITORY = Path(__file__).parent.parent.parent
 NOTES = """
 create table public.notes (id int generated always as identity primary key, owner uuid default auth.uid(), text text);
 alter table public.notes enable row level security;
 create policy own on public.notes to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
 grant select, insert on public.notes to authenticated;
 """
-
-
-@dataclass(frozen=True)
-class Project:
-    """A folder with migrations, and the commands run on it."""
-
-    folder: Path
-
-    @property
-    def data_dir(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def migrations(self) -> Path:
-        return self.folder / "supabase" / "migrations"
-
-    def migrate(self, name: str, sql: str) -> Path:
-        file = self.migrations / name
-        file.write_text(sql)
-        return file
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "devstack", *arguments, "--data-dir", str(self.data_dir)]
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self.command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=50, check=False
-        )
-
-    def up_arguments(self, port: int = 0, db_port: int = 0) -> list[str]:
-        ports = ["--port", str(port), "--db-port", str(db_port)]
-        return ["up", *ports, "--migrations", str(self.migrations)]
-
-    def up(self, port: int = 0, db_port: int = 0) -> dict[str, str]:
-        """Start detached; answers the variables."""
-        started = self.run(*self.up_arguments(port, db_port), "--detach")
-        assert started.returncode == 0, started.stderr
-        return self.variables()
-
-    def variables(self) -> dict[str, str]:
-        state = read_state(self.data_dir)
-        assert state is not None
-        return variables(state)
-
-    def stop(self) -> None:
-        if holder(self.data_dir):
-            self.run("stop")
-
-    def pids(self) -> tuple[int, int]:
-        """The process of the stack, and that of its database."""
-        state = json.loads((self.data_dir / "state.json").read_text())
-        return state["pid"], state["postgres_pid"]
-
-
-def make_project(folder: Path) -> Iterator[Project]:
-    project = Project(folder)
-    project.migrations.mkdir(parents=True)
-    yield project
-    project.stop()
-    remove_cluster(project.data_dir)
 
 
 @pytest.fixture(scope="module")
@@ -112,19 +50,6 @@ def project(project_with_database: Project) -> Iterator[Project]:
     project_with_database.migrations.mkdir(parents=True)
     yield project_with_database
     project_with_database.stop()
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended and only waits to be reaped does not."""
-    ps = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return ps.stdout.strip()[:1] not in ("", "Z")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def port_of(url: str) -> int:

@@ -64,6 +64,14 @@ async def test_the_access_token_says_who_where_and_how_long(project: Project) ->
     assert claims["user_metadata"] == user["user_metadata"]
 
 
+async def test_a_password_that_is_weak_by_now_still_signs_in_and_is_told(project: Project) -> None:
+    body = {"email": new_email(), "password": "short", "email_confirm": True}
+    user = project.good(await project.admin("POST", "", body))
+    session = await project.sign_in(user, "short")
+    assert session["weak_password"]["reasons"] == ["length"]
+    assert "weak_password" not in await project.sign_up()
+
+
 async def test_times_are_utc_and_empty_ones_are_left_out(project: Project) -> None:
     user = (await project.sign_up())["user"]
     assert user["created_at"].endswith("Z")

@@ -1,4 +1,4 @@
-"""The official Supabase CLI against a devstack database: it pushes our migrations and advises on them.
+"""The official Supabase CLI against a devstack database: it pushes, advises, inspects and generates types.
 
 `make check` runs this file where npm is present; the CLI is installed once below `build/`.
 """
@@ -20,7 +20,7 @@ NPM = shutil.which("npm")
 pytestmark = [
     pytest.mark.official_cli,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(NPM is None, reason="npm is not installed: the official CLI's push and advisors are left out"),
+    pytest.mark.skipif(NPM is None, reason="npm is not installed: the official CLI is left out"),
 ]
 
 
@@ -82,3 +82,44 @@ def test_the_advisors_would_find_an_open_table(cli: Path, project: Path, databas
             "create table public.open_to_all (id int primary key); grant select on public.open_to_all to anon"
         )
     assert [finding["name"] for finding in findings(cli, project, database)] == ["rls_disabled_in_public"]
+
+
+INSPECTIONS = (
+    "db-stats", "replication-slots", "locks", "blocking", "outliers", "calls", "index-stats", "collation-drift",
+    "long-running-queries", "bloat", "role-stats", "vacuum-stats", "table-stats", "traffic-profile", "toast-sizes",
+    "xid-age",
+)  # fmt: skip
+
+
+def inspect(cli: Path, project: Path, database: Database, what: str) -> list[dict[str, Any]]:
+    answer = run(cli, project, database, "inspect", "db", what, "--output-format", "json")
+    assert answer.returncode == 0, answer.stderr
+    found: list[dict[str, Any]] = json.loads(answer.stdout)["rows"]
+    return found
+
+
+def test_every_inspection_is_answered(cli: Path, project: Path, database: Database) -> None:
+    for what in INSPECTIONS:
+        inspect(cli, project, database, what)
+
+
+def test_the_inspector_sees_which_statements_ran(cli: Path, project: Path, database: Database) -> None:
+    with database.connect("supabase_admin") as connection:
+        connection.execute("select extensions.pg_stat_statements_reset()")  # the list shows only the most frequent
+        for _ in range(30):
+            connection.execute("select 'seen by the inspector'::text as a_name_that_nobody_else_uses")
+    (call,) = [row for row in inspect(cli, project, database, "calls") if "a_name_that_nobody" in row["query"]]
+    assert call["ncalls"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("typescript", "export type Database"), ("python", "class PublicJobs"), ("go", "type PublicJobsSelect struct")],
+)
+def test_types_are_generated_from_the_schema(
+    cli: Path, project: Path, database: Database, language: str, expected: str
+) -> None:
+    generated = run(cli, project, database, "gen", "types", "--lang", language)
+    assert generated.returncode == 0, generated.stderr
+    assert expected in generated.stdout
+    assert "job_attempts" in generated.stdout.lower() or "JobAttempts" in generated.stdout
