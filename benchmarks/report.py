@@ -4,20 +4,23 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 BENCH, PROOFS, REPORT = Path("build/bench"), Path("build/proofs"), Path("docs/results/engine.md")
 
+Rows = Sequence[Sequence[str]]
+
 PREFACE = """# What was measured and proved
 
-Made by `python -m benchmarks.report` from `build/bench` (`make bench`) and `build/proofs` (`make test` for tier Q, `make faults` for tier N).
-{date}, commit {commit}, {machine}, {cores} cores, PostgreSQL 17 with fsync on for the benchmarks.
+Made by `python -m benchmarks.report` from `build/bench` (`make bench`) and `build/proofs` (`make test` for tier Q,
+`make faults` for tier N). {date}, commit {commit}, {machine}, {cores} cores, PostgreSQL 17 with fsync on for the benchmarks.
 
 A rate depends on the machine and on what else runs on it; a ratio within one run does not. The bare case is
-[benchmarks/bare.sql](../../benchmarks/bare.sql): one status row and one pgmq message a job, no owner, lease, fencing, group, key, fairness or row-level security.
+[benchmarks/bare.sql](../../benchmarks/bare.sql): one status row and one pgmq message a job, and no owner, lease,
+fencing, group, key, fairness or row-level security.
 """
 
 
@@ -43,6 +46,7 @@ def _commit() -> str:
 
 
 def _benchmarks() -> Iterator[str]:
+    rows: Rows
     if found := _read("throughput"):
         rows = [(f["what"], f"{f['bare']:,.0f}", f"{f['engine']:,.0f}", f"{f['ratio']:.2f}") for f in found]
         yield _section("Throughput in SQL, jobs a second", ("", "bare", "engine", "ratio"), rows)
@@ -89,8 +93,8 @@ def _proofs() -> Iterator[str]:
         yield _section("Proofs", ("proof", "tier", "reached", "to reach", "seed"), rows)
 
 
-def _section(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    table = [columns, tuple("---" for _ in columns), *rows]
+def _section(title: str, columns: Sequence[str], rows: Rows) -> str:
+    table = [columns, ["---"] * len(columns), *rows]
     return f"## {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table) + "\n"
 
 

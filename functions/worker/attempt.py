@@ -181,7 +181,8 @@ class Attempt:
                 task.exception()  # looked at: it was left behind, and what became of it matters no more
             return
         if task.cancelled():
-            self._end(self._after_cut(self._cut or "stopped"))
+            cut_itself = asyncio.CancelledError("the handler cancelled its own task")
+            self._end(self._after_cut(self._cut) if self._cut else self._after_exception(cut_itself))
         elif (problem := task.exception()) is not None:
             self._end(self._after_exception(problem))  # such as a payload model that raises what is no validation error
         else:

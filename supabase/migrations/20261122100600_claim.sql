@@ -40,6 +40,25 @@ comment on function filaviva.note_claim(text, timestamptz) is 'Notes that a queu
 
 -- Choosing --------------------------------------------------------------------------------------
 
+create function filaviva.suspects_to_leave(p_queue text, p_suspects uuid[]) returns uuid[]
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  v_one_runs boolean := not pg_try_advisory_xact_lock(hashtext('filaviva.suspect'), hashtext(p_queue));
+begin
+  if not v_one_runs then
+    v_one_runs := exists (
+      select from filaviva.deliveries(p_queue, 'hidden') d join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
+      where j.status = 'processing' and j.error_code = 'worker_lost'
+    );
+  end if;
+  return case when v_one_runs then p_suspects else p_suspects[2:] end;
+end
+$$;
+comment on function filaviva.suspects_to_leave(text, uuid[]) is
+  'Which of the due jobs whose last worker was lost stay in the line: one of a queue runs at a time, so that a job that kills its worker takes the same others with it once, and not until they have no attempt left.';
+
 create function filaviva.take_due(p_queue text, p_min_priority int, p_limit int, p_now timestamptz) returns uuid[]
 language plpgsql volatile
 set search_path = ''
@@ -47,7 +66,7 @@ set enable_seqscan = off  -- the line fills and empties faster than its statisti
 set enable_sort = off
 as $$
 declare
-  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[];
+  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[]; v_suspects uuid[];
 begin
   if p_limit <= 0 then
     return '{}';
@@ -63,10 +82,17 @@ begin
   if v_ids is null then
     return '{}';
   end if;
-  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null) into v_found, v_expired
+  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null),
+    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost')
+  into v_found, v_expired, v_suspects
   from (
-    select j.id, j.expires_at, j.committed_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
+    select j.id, j.expires_at, j.committed_at, j.error_code, j.fair_tag, j.seq
+    from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
+  if v_suspects is not null then
+    v_suspects := filaviva.suspects_to_leave(p_queue, v_suspects);
+    v_found := array(select f from unnest(v_found) f where f <> all (v_suspects));
+  end if;
   if v_expired is not null then
     -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.
     v_groups := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (v_expired) for update skip locked);

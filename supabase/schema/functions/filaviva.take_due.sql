@@ -5,7 +5,7 @@ CREATE FUNCTION filaviva.take_due(p_queue text, p_min_priority integer, p_limit 
     SET enable_sort TO 'off'
     AS $$
 declare
-  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[];
+  v_ids uuid[]; v_rows tid[]; v_found uuid[]; v_expired uuid[]; v_groups uuid[]; v_suspects uuid[];
 begin
   if p_limit <= 0 then
     return '{}';
@@ -21,10 +21,17 @@ begin
   if v_ids is null then
     return '{}';
   end if;
-  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null) into v_found, v_expired
+  select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null),
+    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost')
+  into v_found, v_expired, v_suspects
   from (
-    select j.id, j.expires_at, j.committed_at from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
+    select j.id, j.expires_at, j.committed_at, j.error_code, j.fair_tag, j.seq
+    from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
+  if v_suspects is not null then
+    v_suspects := filaviva.suspects_to_leave(p_queue, v_suspects);
+    v_found := array(select f from unnest(v_found) f where f <> all (v_suspects));
+  end if;
   if v_expired is not null then
     -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.
     v_groups := array(select g.active_job_id from filaviva.job_groups g where g.active_job_id = any (v_expired) for update skip locked);
