@@ -16,7 +16,7 @@ Rows = Sequence[Sequence[str]]
 PREFACE = """# What was measured and proved
 
 Made by `python -m benchmarks.report` from `build/bench` (`make bench`) and `build/proofs` (`make test` for tier Q,
-`make faults` for tier N). {date}, commit {commit}, {machine}, {cores} cores, PostgreSQL 17 with fsync on for the benchmarks.
+`make faults` for tier N). {date}, commit {commit}, {machine}, {cores} cores; PostgreSQL 17, durable in the benchmarks.
 
 A rate depends on the machine and on what else runs on it; a ratio within one run does not. The bare case is
 [benchmarks/bare.sql](../../benchmarks/bare.sql): one status row and one pgmq message a job, and no owner, lease,

@@ -50,14 +50,14 @@ begin
   if not v_one_runs then
     v_one_runs := exists (
       select from filaviva.deliveries(p_queue, 'hidden') d join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
-      where j.status = 'processing' and j.error_code = 'worker_lost'
+      where j.status = 'processing' and j.error_code = 'worker_lost' and j.attempt >= j.max_attempts
     );
   end if;
   return case when v_one_runs then p_suspects else p_suspects[2:] end;
 end
 $$;
 comment on function filaviva.suspects_to_leave(text, uuid[]) is
-  'Which of the due jobs whose last worker was lost stay in the line: one of a queue runs at a time, so that a job that kills its worker takes the same others with it once, and not until they have no attempt left.';
+  'Which of the due jobs that lost their worker and have one attempt left stay in the line: one of a queue runs at a time, so that a job that kills its worker does not take the others along that ran beside it.';
 
 create function filaviva.take_due(p_queue text, p_min_priority int, p_limit int, p_now timestamptz) returns uuid[]
 language plpgsql volatile
@@ -83,10 +83,10 @@ begin
     return '{}';
   end if;
   select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null),
-    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost')
+    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost' and j.attempt + 1 >= j.max_attempts)
   into v_found, v_expired, v_suspects
   from (
-    select j.id, j.expires_at, j.committed_at, j.error_code, j.fair_tag, j.seq
+    select j.id, j.expires_at, j.committed_at, j.error_code, j.attempt, j.max_attempts, j.fair_tag, j.seq
     from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
   if v_suspects is not null then

@@ -8,13 +8,13 @@ begin
   if not v_one_runs then
     v_one_runs := exists (
       select from filaviva.deliveries(p_queue, 'hidden') d join public.jobs j on j.id = d.job_id and j.msg_id = d.msg_id
-      where j.status = 'processing' and j.error_code = 'worker_lost'
+      where j.status = 'processing' and j.error_code = 'worker_lost' and j.attempt >= j.max_attempts
     );
   end if;
   return case when v_one_runs then p_suspects else p_suspects[2:] end;
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.suspects_to_leave(p_queue text, p_suspects uuid[]) IS 'Which of the due jobs whose last worker was lost stay in the line: one of a queue runs at a time, so that a job that kills its worker takes the same others with it once, and not until they have no attempt left.';
+COMMENT ON FUNCTION filaviva.suspects_to_leave(p_queue text, p_suspects uuid[]) IS 'Which of the due jobs that lost their worker and have one attempt left stay in the line: one of a queue runs at a time, so that a job that kills its worker does not take the others along that ran beside it.';
 
 REVOKE ALL ON FUNCTION filaviva.suspects_to_leave(p_queue text, p_suspects uuid[]) FROM PUBLIC;

@@ -22,10 +22,10 @@ begin
     return '{}';
   end if;
   select array_agg(j.id), array_agg(j.id) filter (where j.expires_at <= p_now and j.committed_at is null),
-    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost')
+    array_agg(j.id order by j.fair_tag, j.seq) filter (where j.error_code = 'worker_lost' and j.attempt + 1 >= j.max_attempts)
   into v_found, v_expired, v_suspects
   from (
-    select j.id, j.expires_at, j.committed_at, j.error_code, j.fair_tag, j.seq
+    select j.id, j.expires_at, j.committed_at, j.error_code, j.attempt, j.max_attempts, j.fair_tag, j.seq
     from public.jobs j where j.id = any (v_ids) and j.status in ('pending', 'retrying') for update skip locked
   ) j;
   if v_suspects is not null then
