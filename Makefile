@@ -34,12 +34,12 @@ test: $(READY) ## Run all tests, and those of the SQL a second time on PostgreSQ
 	@test ! -x $(OLDEST_POSTGRES)/postgres || DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) $(BIN)/python -m pytest -q --oldest-pgmq -m "not faults" tests/sql
 
 .PHONY: check
-check: $(READY) ## Check style, types, imports, the snapshot and the official advisors
+check: $(READY) ## Check style, types, imports, the snapshot, the official CLI and the JavaScript client
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/sql/test_snapshot.py tests/wire/test_official_cli.py
+	$(BIN)/python -m pytest -q tests/sql/test_snapshot.py tests/wire/test_official_cli.py tests/wire/test_supabase_js.py tests/wire/test_supabase_js_realtime.py
 
 .PHONY: dev
 dev: $(READY) ## Start devstack, the functions and the provider doubles, until Ctrl-C

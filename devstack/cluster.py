@@ -41,6 +41,20 @@ SETTINGS: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "scram_iterations": "1",  # a known password on loopback: key stretching only slows connecting
     "shared_preload_libraries": "pg_stat_statements",
+    # What a hosted project shows for the two extensions whose work devstack itself does.
+    "cron.database_name": "postgres",
+    "cron.enable_superuser_jobs": "on",
+    "cron.host": "localhost",
+    "cron.launch_active_jobs": "on",
+    "cron.log_run": "on",
+    "cron.log_statement": "on",
+    "cron.max_running_jobs": "32",
+    "cron.timezone": "GMT",
+    "cron.use_background_workers": "off",
+    "pg_net.batch_size": "200",
+    "pg_net.database_name": "postgres",
+    "pg_net.ttl": "6 hours",
+    "pg_net.username": "",
 }
 SINCE: Mapping[str, int] = {"scram_iterations": 16}
 """The major version that brought a setting, where that matters."""
@@ -174,14 +188,27 @@ def _installed(place: Path, data: Path, postgres_bin: Path | None) -> tuple[Path
         source = find_installation(postgres_bin)
     except InstallationError as error:
         raise ClusterError(str(error)) from None
-    version_file = data / "PG_VERSION"
-    made_by = int(version_file.read_text()) if version_file.exists() else source.major
+    made_by = _major_of(data) or source.major
     if made_by != source.major:
         raise ClusterError(
             f"the database in {data} is of PostgreSQL {made_by}, and {source.programs} is {source.version};"
             f" use a PostgreSQL {made_by}, another folder (--data-dir), or delete this one (stop --delete)"
         )
     return postgres_home(place, source), source.major
+
+
+def _major_of(data: Path) -> int | None:
+    """The major version of the PostgreSQL that made the data; None if there is none yet."""
+    version_file = data / "PG_VERSION"
+    if not version_file.exists():
+        return None
+    text = version_file.read_text(errors="replace").strip()
+    if not text.isdecimal():
+        raise ClusterError(
+            f"{version_file} should hold a version's number and holds {text[:20]!r}, so the database is damaged;"
+            " use another folder (--data-dir), or delete this one (stop --delete)"
+        )
+    return int(text)
 
 
 def _settings_of(major: int) -> Mapping[str, str]:

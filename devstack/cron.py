@@ -19,6 +19,7 @@ from devstack.cron_clock import Clock
 from devstack.cron_runs import Connection, History, Job, RunResult, connect, perform
 from devstack.cron_schedule import MINUTE, AtStart, Calendar, Interval, Schedule, parse_schedule
 from devstack.fault_table import read_faults, spend
+from devstack.tasks import end
 
 logger = logging.getLogger("devstack.cron")
 
@@ -53,10 +54,7 @@ class Cron:
 
     async def stop(self) -> None:
         """End at once. Runs are cut off; the next start records them as 'server restarted'."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._supervisor
+        await end(self._supervisor)
 
     async def run_now(self, jobname: str) -> RunResult:
         """Run an active job without waiting for its time, after a run of it that is under way.

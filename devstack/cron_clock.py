@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+MOST = 100 * 365 * 86_400
+"""Seconds: however often it was stepped, it shows a date that cron can reckon with."""
+
 
 class Clock:
     """This machine's time, GMT, so many seconds ahead."""
@@ -15,4 +18,4 @@ class Clock:
 
     def set_ahead(self, seconds: float) -> None:
         """Step the clock to `seconds` ahead of the machine's; a negative number is behind it."""
-        self._ahead = timedelta(seconds=seconds)
+        self._ahead = timedelta(seconds=min(max(seconds, -MOST), MOST))

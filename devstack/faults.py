@@ -16,6 +16,7 @@ THROW = """
 insert into devstack.faults (service, fault, remaining, amount) values (%s, %s, %s, %s)
 on conflict (service, fault) do update set remaining = excluded.remaining, amount = excluded.amount
 """
+TEN_YEARS = 10 * 365 * 86_400
 STEP = """
 insert into devstack.faults as f (service, fault, amount) values ('cron', 'clock', %s)
 on conflict (service, fault) do update set amount = f.amount + excluded.amount
@@ -143,7 +144,13 @@ class CronFaults:
         self._connection.execute("delete from devstack.faults where service = 'cron' and fault = 'dead'")
 
     def step_clock(self, seconds: float) -> None:
-        """Step cron's clock by so many seconds, forward or, if negative, back. The database's own stays right."""
+        """Step cron's clock by so many seconds, forward or, if negative, back. The database's own stays right.
+
+        Raises:
+            ValueError: it is no number of seconds within ten years.
+        """
+        if not abs(seconds) <= TEN_YEARS:
+            raise ValueError(f"the clock steps by at most ten years ({TEN_YEARS} seconds), not by {seconds}")
         self._connection.execute(STEP, (seconds,))
 
     def set_clock(self, moment: datetime) -> None:

@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from devstack.fault_table import Fault, PendingFaults, read_faults, spend
 from devstack.net_request import VERSION, Request, Response, make_client, send
+from devstack.tasks import end
 
 logger = logging.getLogger("devstack.net")
 
@@ -107,9 +108,7 @@ class Net:
         self._latch.set()
         if self._supervisor is not None:
             await asyncio.wait([self._supervisor], timeout=STOP_SECONDS)
-            self._supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._supervisor
+            await end(self._supervisor)
 
     async def _supervise(self) -> None:
         async with make_client() as client:

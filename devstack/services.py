@@ -16,12 +16,17 @@ from devstack.cluster import SUPERUSER
 from devstack.cron import Cron
 from devstack.gateway import gateway, serving
 from devstack.keys import ProjectKeys
+from devstack.late_bodies import LateBodies
 from devstack.net import Net
 from devstack.realtime.app import Realtime
 from devstack.realtime.settings import RealtimeSettings
 from devstack.rest.app import Rest
 from devstack.rest.settings import RestSettings
 from devstack.storage import Storage, StorageSettings
+
+BODY_SECONDS = 30.0
+UPLOAD_SECONDS = 600.0
+"""How long an object may be on its way into Storage; other bodies have half a minute, as REST gives its own."""
 
 
 class Service(Protocol):
@@ -74,7 +79,12 @@ async def serving_project(site: Site) -> AsyncIterator[Cron]:
     storage = Storage(StorageSettings(folder=site.media, jwt_secret=site.keys.jwks))
     cron = Cron(superuser, site.dsn_for)
     services: tuple[Service, ...] = (rest, auth, realtime, storage, Net(superuser), cron)
-    apps: dict[str, ASGIApp] = {"rest": rest, "auth": auth, "realtime": realtime, "storage": storage}
+    apps: dict[str, ASGIApp] = {
+        "rest": rest,
+        "auth": LateBodies(auth, BODY_SECONDS),
+        "realtime": LateBodies(realtime, BODY_SECONDS),
+        "storage": LateBodies(storage, UPLOAD_SECONDS),
+    }
     routes: dict[str, ASGIApp] = {f"/{name}/v1": AccessLog(app, name) for name, app in apps.items()}
     async with contextlib.AsyncExitStack() as parts:
         for service in services:

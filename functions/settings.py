@@ -1,5 +1,6 @@
 """The configuration of the functions: read once, from one mapping, checked, and passed down."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ def _database_address(secret: SecretStr) -> SecretStr:
         valid = parts.scheme in {"postgresql", "postgres"} and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid:
+    if not valid or re.search(r"%(?![0-9A-Fa-f]{2})", secret.get_secret_value()):
         raise ValueError(
             "must be an address that starts with postgresql:// (write special characters of the password as %XX)"
         )

@@ -13,7 +13,7 @@ import uvloop
 
 from functions.jobs import registry
 from functions.settings import Settings, SettingsError
-from functions.web.logs import get_logger, redact
+from functions.web.logs import Lines, get_logger, redact
 from functions.web.services import OUTSIDE_TIMEOUT
 from functions.worker.ledger import LedgerRefused, LedgerUnavailable
 from functions.worker.postgres_ledger import PostgresLedger
@@ -94,11 +94,13 @@ def _logger(json: bool) -> structlog.stdlib.BoundLogger:
         return redact(line)
 
     return structlog.wrap_logger(  # type: ignore[no-any-return]
-        structlog.WriteLogger(sys.stdout),
+        Lines(sys.stdout),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(),
+            # Plain, without colours between a name and its value: what is redacted must be seen. And without
+            # the local variables of a traceback, which may hold a handler's tokens.
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
             redacted,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

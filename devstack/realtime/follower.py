@@ -11,8 +11,8 @@ from psycopg import sql
 
 from devstack.realtime.database import Database
 from devstack.realtime.pgoutput import Change, Decoder, Relation
-from devstack.realtime.tasks import end
 from devstack.realtime.wal import SlotTimeoutError, WalStream
+from devstack.tasks import end
 
 _log = logging.getLogger(__name__)
 

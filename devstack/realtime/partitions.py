@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from devstack.realtime.database import Database
-from devstack.realtime.tasks import end
+from devstack.tasks import end
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from devstack.realtime.join import JoinError, parse_join
 from devstack.realtime.policies import AccessError, own_headers
 from devstack.realtime.replay import ReplayError
 from devstack.realtime.services import Services
-from devstack.realtime.tasks import end
 from devstack.realtime.tokens import Identity, TokenError, read_token
+from devstack.tasks import end
 
 _log = logging.getLogger(__name__)
 

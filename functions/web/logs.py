@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line on standard output, without secrets."""
 
+import contextlib
 import json
 import re
 import sys
@@ -14,9 +15,11 @@ _IN_TEXT = re.compile(rf"(?i)\b({_NAMES})(\s*=\s*[\\\"']*)[^\s&\\\"',}}]+")
 """As in an address or a message: `access_token=…`."""
 _IN_JSON = re.compile(rf"(?i)\b({_NAMES})(\\*[\"']\s*:\s*\\*[\"'])[^\\\"']+")
 """As in JSON or a printed dict, where a quoted value follows a quoted name."""
+_IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s/@\"']+@")
+"""As in a database's address: `postgresql://user:…@host`."""
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-_SIGNS = (*_NAMES.split("|"), "bearer", "basic", "eyj")
+_SIGNS = (*_NAMES.split("|"), "bearer", "basic", "eyj", "://")
 """Without one of these, in any case, a text holds nothing that the patterns find: most lines are spared them."""
 
 
@@ -27,7 +30,7 @@ def get_logger(stream: TextIO | None = None) -> structlog.stdlib.BoundLogger:
         stream: where lines go; standard output by default.
     """
     return structlog.wrap_logger(  # type: ignore[no-any-return]
-        structlog.WriteLogger(stream or sys.stdout),
+        Lines(stream or sys.stdout),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,12 +41,24 @@ def get_logger(stream: TextIO | None = None) -> structlog.stdlib.BoundLogger:
     )
 
 
+class Lines(structlog.WriteLogger):
+    """Writes lines where it can: a log that is full or closed must not end the work it tells of."""
+
+    def msg(self, message: str) -> None:
+        """Write one line, or nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def redact(text: str) -> str:
     """`text` without what looks like a credential: tokens in addresses, headers and JSON, and JWTs."""
     lowered = text.lower()
     if not any(sign in lowered for sign in _SIGNS):
         return text
-    text = _IN_JSON.sub(r"\1\2***", _IN_TEXT.sub(r"\1\2***", text))
+    text = _IN_JSON.sub(r"\1\2***", _IN_TEXT.sub(r"\1\2***", _IN_URL.sub(r"\1***@", text)))
     return _JWT.sub("***", _BEARER.sub(r"\1 ***", text))
 
 

@@ -250,8 +250,9 @@ class Drain:
             await self._settle(batch)  # finds the bad element; the next call claims
             self._looks.soon()
             return 0
+        started = self._take(claimed, room, asked_at)
         self.summary.record(zip(batch, settled, strict=True), self._with.log)
-        return self._take(claimed, room, asked_at)
+        return started
 
     async def _settle(self, batch: list[Ended]) -> None:
         self.summary.record(await settle(self._with.ledger, batch), self._with.log)
@@ -262,11 +263,11 @@ class Drain:
         gone = isinstance(trouble, LedgerRefused) and trouble.code == "unknown_queue"
         log = self._log.bind(problem=str(trouble), unsettled=len(unsettled))
         if self._pace.lasts and not gone:
-            log.error("the database cannot be used; trying again", exc_info=not known)
             self._trouble_pause = min(max(0.1, 2 * self._trouble_pause), LONGEST_TROUBLE_PAUSE_SECONDS)
             self._ended = unsettled + self._ended
             self._retry_at = self._settle_at = self._clock() + self._trouble_pause
             self._looks.not_before(self._retry_at)
+            log.error("the database cannot be used; trying again", exc_info=not known)
             return
         log.error("the drain broke off", exc_info=not known)
         self._trouble = trouble

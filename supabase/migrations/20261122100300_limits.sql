@@ -33,7 +33,7 @@ create table filaviva.rate_limit_hits (
   job_id uuid
 );
 create index rate_limit_hits_by_key on filaviva.rate_limit_hits (limiter, key, at);
-create index rate_limit_hits_by_age on filaviva.rate_limit_hits (limiter, at);
+create index rate_limit_hits_by_age on filaviva.rate_limit_hits using brin (at);
 create index rate_limit_hits_by_job on filaviva.rate_limit_hits (job_id) where job_id is not null;
 comment on table filaviva.rate_limit_hits is 'One row a hit; kept while it counts.';
 
@@ -86,6 +86,9 @@ comment on function filaviva.limit_key(public.jobs, text) is 'What a job counts 
 create function filaviva.allowance(p_limiter public.rate_limiters, p_key text, p_now timestamptz, out remaining int, out next_at timestamptz)
 language plpgsql stable
 set search_path = ''
+set enable_seqscan = off  -- the newest hits of one key, by its index
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   v_counts_for constant interval := make_interval(secs => p_limiter.window_seconds) + filaviva.start_slack();
@@ -374,8 +377,12 @@ as $$
 declare
   v_pruned int;
 begin
-  delete from filaviva.rate_limit_hits h using public.rate_limiters l
-  where h.limiter = l.name and h.at < p_now - make_interval(secs => l.window_seconds) - filaviva.start_slack();
+  -- A hit that a settle is giving back is skipped: that settle may be waiting for a key that we hold.
+  delete from filaviva.rate_limit_hits d using (
+    select h.ctid from filaviva.rate_limit_hits h join public.rate_limiters l on l.name = h.limiter
+    where h.at < p_now - make_interval(secs => l.window_seconds) - filaviva.start_slack()
+    for update of h skip locked
+  ) o where d.ctid = o.ctid;
   get diagnostics v_pruned = row_count;
   return v_pruned;
 end

@@ -124,7 +124,7 @@ begin
     v_ids := array(
       select j.id from public.jobs j
       where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key
-      order by j.priority desc, j.seq limit greatest(v_left.remaining, 0)
+      order by j.priority desc, j.seq limit least(greatest(v_left.remaining, 0), p_limit)
       for update skip locked
     );
     perform filaviva.line_up(p_queue, v_ids);
@@ -132,6 +132,7 @@ begin
     if exists (select from public.jobs j where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key) then
       -- The next one comes with the next hit that stops counting, or in a moment when somebody did not take what was left.
       update filaviva.parked_keys k set next_at = case
+        when cardinality(v_ids) >= p_limit then p_now
         when v_left.remaining > 0 then p_now + interval '1 second'
         else greatest(v_left.next_at, p_now + interval '100 milliseconds') end
       where k.queue = p_queue and k.limiter = v_parked.limiter and k.key = v_parked.key;

@@ -45,7 +45,8 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  v_one_runs boolean := not pg_try_advisory_xact_lock(hashtext('filaviva.suspect'), hashtext(p_queue));
+  v_one_runs boolean := coalesce(current_setting('filaviva.suspect_taken', true), '') = p_queue
+    or not pg_try_advisory_xact_lock(hashtext('filaviva.suspect'), hashtext(p_queue));
 begin
   if not v_one_runs then
     v_one_runs := exists (
@@ -53,11 +54,14 @@ begin
       where j.status = 'processing' and j.error_code = 'worker_lost' and j.attempt >= j.max_attempts
     );
   end if;
+  if not v_one_runs then
+    perform set_config('filaviva.suspect_taken', p_queue, true);  -- for the other looks of this claim
+  end if;
   return case when v_one_runs then p_suspects else p_suspects[2:] end;
 end
 $$;
 comment on function filaviva.suspects_to_leave(text, uuid[]) is
-  'Which of the due jobs that lost their worker and have one attempt left stay in the line: one of a queue runs at a time, so that a job that kills its worker does not take the others along that ran beside it.';
+  'Which of the due jobs that lost their worker and have one attempt left have to wait: one of a queue runs at a time, so that a job that kills its worker does not take the others along that ran beside it.';
 
 create function filaviva.take_due(p_queue text, p_min_priority int, p_limit int, p_now timestamptz) returns uuid[]
 language plpgsql volatile
@@ -92,6 +96,9 @@ begin
   if v_suspects is not null then
     v_suspects := filaviva.suspects_to_leave(p_queue, v_suspects);
     v_found := array(select f from unnest(v_found) f where f <> all (v_suspects));
+    -- They stand aside, so that the line goes on behind them.
+    update public.jobs j set next_run_at = p_now + interval '5 seconds', version = j.version + 1, updated_at = p_now where j.id = any (v_suspects);
+    delete from filaviva.due_jobs d where d.ctid = any (v_rows) and d.job_id = any (v_suspects);
   end if;
   if v_expired is not null then
     -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.
@@ -131,7 +138,8 @@ begin
     select count(*) from (
       select t.waits_in_pgmq from (
         (select true as waits_in_pgmq, coalesce(j.fair_tag, 0) as turn
-        from filaviva.deliveries(p_queue, 'ready', p_limit) m left join public.jobs j on j.id = m.job_id)
+        from filaviva.deliveries(p_queue, 'ready', p_limit) m
+          left join lateral (select x.fair_tag from public.jobs x where x.id = m.job_id offset 0) j on true)
         union all
         (select false, d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0 order by d.turn, d.seq limit p_limit)
       ) t
@@ -153,8 +161,9 @@ declare
   v_admission filaviva.admission;
   v_next uuid[];
   v_width int := p_limit;
+  v_until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
 begin
-  -- A bounded number of looks, each wider while everybody is refused; who was refused is parked, so
+  -- A bounded number of looks and a bounded time, each look wider while everybody is refused; who was refused is parked, so
   -- the next call starts behind them.
   for _ in 1 .. 10 loop
     v_next := filaviva.take_due(p_queue, 0, v_width, p_now);
@@ -163,7 +172,7 @@ begin
     v_taken := v_taken || v_admission.admitted;
     v_back := v_back || v_admission.skipped;
     perform filaviva.park(p_queue, v_admission.refused, v_admission.limiters, v_admission.keys, p_now);
-    exit when cardinality(v_taken) >= p_limit;
+    exit when cardinality(v_taken) >= p_limit or clock_timestamp() > v_until;
     v_width := case when v_admission.admitted = '{}' then least(2 * v_width, 1000) else p_limit - cardinality(v_taken) end;
   end loop;
   perform filaviva.stand_again(v_back);
@@ -220,6 +229,10 @@ comment on function filaviva.read_window(text, int, int) is 'Reads ready message
 create function filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[] default null) returns json
 language plpgsql stable
 set search_path = ''
+set enable_seqscan = off  -- each job by its id, however few jobs there were when the plan was made
+set enable_nestloop = on
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_queue public.queues;
@@ -239,8 +252,8 @@ begin
         'lease_seconds', v_queue.lease_seconds, 'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at,
         'start_within_seconds', v_start_within
       ) order by j.priority desc, j.fair_tag, j.seq), '[]')
-    from public.jobs j
-    where j.id = any (p_job_ids) and (p_claim_ids is null or j.claim_id = any (p_claim_ids)) and j.status = 'processing'
+    from unnest(p_job_ids) as i(id) cross join lateral (select x.* from public.jobs x where x.id = i.id offset 0) j
+    where (p_claim_ids is null or j.claim_id = any (p_claim_ids)) and j.status = 'processing'
   );
 end
 $$;
@@ -250,6 +263,7 @@ create function filaviva.start_jobs(p_queue public.queues, p_now timestamptz, p_
 language plpgsql volatile
 set search_path = ''
 set enable_seqscan = off  -- each job by its id and one hash of the messages, whatever the statistics say
+set enable_hashjoin = on
 set enable_nestloop = off
 set enable_mergejoin = off
 as $$
@@ -357,6 +371,7 @@ begin
   return json_build_object('jobs', p_jobs, 'state', p_state, 'next_due_in_ms', case
     -- Jobs that another transaction holds, or that stand behind many refused ones: look again in a moment.
     when p_state = 'empty' and exists (select from filaviva.due_jobs d where d.queue = p_queue) then 50
+    when p_state = 'enough' then null  -- what is due must wait for a slot, not for a time
     else filaviva.next_due_in_ms(p_queue, p_now)
   end);
 end
@@ -434,6 +449,7 @@ begin
   end if;
   -- What it waits for may be over by now.
   perform filaviva.release_jobs(j.queue, v_now, 100) from public.jobs j where j.id = p_job_id and j.finished_at is null;
+  perform from filaviva.job_groups g where g.active_job_id = p_job_id for update skip locked;  -- groups before jobs
   perform from public.jobs j where j.id = p_job_id for update skip locked;
   if not found then
     if not exists (select from public.jobs j where j.id = p_job_id) then

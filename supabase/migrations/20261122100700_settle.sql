@@ -177,6 +177,7 @@ language plpgsql volatile
 set search_path = ''
 set enable_seqscan = off  -- each job by its id, in the order of ids as every lock on jobs, and one hash of the results
 set enable_bitmapscan = off
+set enable_hashjoin = on
 set enable_nestloop = off
 set enable_mergejoin = off
 as $$

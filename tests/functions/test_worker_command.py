@@ -73,4 +73,10 @@ def test_a_person_at_a_terminal_reads_lines_without_credentials(monkeypatch: pyt
         monkeypatch.setattr(sys, "stdout", screen := Terminal())
         worker_command._logger(json).info("worker started", url="https://host/?access_token=canary")
         assert expected in screen.getvalue()
+        try:
+            access_token = "canary-in-a-variable"  # noqa: F841 - a traceback with local variables would show it
+            raise RuntimeError("cannot reach postgresql://ana:canary@host/db")
+        except RuntimeError:
+            worker_command._logger(json).error("the handler raised", exc_info=True)
+        assert "RuntimeError" in screen.getvalue()
         assert "canary" not in screen.getvalue()

@@ -255,7 +255,9 @@ async def test_a_job_that_takes_its_process_along_is_a_dead_letter(stand: Stand,
     assert (stand.engine.job(poison)["status"], stand.engine.job(poison)["attempt"]) == ("failed", ATTEMPTS)
     assert crashes == ATTEMPTS
     taken_along = statuses(stand.engine)["failed"] - 1
-    assert taken_along == 0, "jobs that lost their worker run one at a time for the last attempt, so it takes nobody along"
+    assert taken_along == 0, (
+        "jobs that lost their worker run one at a time for the last attempt, so it takes nobody along"
+    )
     proof.record(
         8, "crash", target="a dead letter after exactly max_attempts, no neighbour harmed",
         reached=f"a dead letter after {crashes} crashes; {taken_along} jobs claimed beside it failed with it",

@@ -75,6 +75,12 @@ class Model:
     wakes_at: float = 0.0
     lease_until: float = 0.0
     hit_at: float = 0.0
+    lost: bool = False
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its worker was lost and its next attempt is the last: it may have to wait for another such job."""
+        return self.lost and self.attempt + 1 >= self.max_attempts
 
     def settle(self, outcome: str, now: float, delay: float = 0.0) -> None:
         """The rule of docs/states.md."""
@@ -153,12 +159,13 @@ class EngineMachine(RuleBasedStateMachine):
         answer = self.engine.claim(limit=limit)
         taken = [job["job_id"] for job in answer["jobs"]]
         room = min(limit, max(CAP - running, 0))
-        free = [i for i in due if not self.jobs[i].limited]
+        free = [i for i in due if not self.jobs[i].limited and not self.jobs[i].is_suspect]
         self.hits = [at for at in self.hits if at + HIT_SECONDS > self.now]
         if self.limits:
             assert sum(self.jobs[i].limited for i in taken) <= MAX_HITS - len(self.hits)
         else:
-            free = due
+            free = [i for i in due if not self.jobs[i].is_suspect]
+        assert sum(self.jobs[i].is_suspect for i in taken) <= 1, "of those that lost their worker, one at a time"
         assert min(room, len(free)) <= len(taken) <= min(room, len(due))
         self.check_order([i for i in taken if i in free], free)
         for claimed in answer["jobs"]:
@@ -180,6 +187,7 @@ class EngineMachine(RuleBasedStateMachine):
         answer = self.engine.settle(job, outcome, error=ERROR, after_seconds=delay)
         if holds:
             model.settle(outcome, self.now, delay)
+            model.lost = False  # the error that is given takes the place of worker_lost
             if outcome == "release" and model.limited and model.hit_at in self.hits:
                 self.hits.remove(model.hit_at)
         repeated = "already" if model.claim == job["claim_id"] else "stale"
@@ -243,7 +251,7 @@ class EngineMachine(RuleBasedStateMachine):
         for model in lost:
             after_commit = "snooze" if model.mode == "reconcile" else "unconfirmed"
             model.settle(after_commit if model.committed else "retry", self.now, 0)
-            model.claim = None
+            model.claim, model.lost = None, True
         if lost:  # the backoff is drawn by the engine: let it pass
             self.wait(62)
 

@@ -18,6 +18,15 @@ def test_postgres_is_not_a_superuser(bare_database: Database) -> None:
         assert connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() == (False,)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cron.timezone", "GMT"), ("cron.max_running_jobs", "32"), ("pg_net.ttl", "6 hours"), ("pg_net.username", "")],
+)
+def test_the_settings_of_cron_and_net_show_as_hosted(bare_database: Database, name: str, value: str) -> None:
+    with bare_database.connect("authenticator") as connection:
+        assert connection.execute(f"show {name}".encode()).fetchone() == (value,)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
@@ -33,6 +42,15 @@ def test_a_second_start_keeps_the_data(folder: Path) -> None:
     with second.connect() as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (0,)
     second.stop()
+
+
+@pytest.mark.parametrize("content", ["", "seventeen\n"])
+def test_data_whose_version_cannot_be_read_is_refused_with_the_remedy(folder: Path, content: str) -> None:
+    started = start_cluster(folder)
+    started.stop()
+    (started.data / "PG_VERSION").write_text(content)
+    with pytest.raises(ClusterError, match=r"PG_VERSION should hold .*stop --delete"):
+        start_cluster(folder)
 
 
 def test_a_server_that_lost_its_owner_is_replaced(folder: Path) -> None:

@@ -1,36 +1,42 @@
-"""Users and sessions through the official client, as an app uses them."""
+"""Users and sessions through the official client, as an app uses them; also against a hosted project (`hosted`)."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
 from supabase import AuthApiError, AuthWeakPasswordError
 
-from devstack.cluster import Cluster
-from devstack.keys import local_keys
-from tests.wire.test_auth_server import PASSWORD, Project, new_email, running_project
+from tests.wire.hosted import named_project
+from tests.wire.test_auth_server import DOMAIN, PASSWORD, AuthApi, new_email, running_project
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-KEYS = local_keys()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def project(cluster: Cluster) -> AsyncIterator[Project]:
-    async with running_project(cluster) as running:
-        yield running
+async def project(request: pytest.FixtureRequest) -> AsyncIterator[AuthApi]:
+    """A project where an address need not be confirmed."""
+    named = named_project(os.environ)
+    if named is None:
+        async with running_project(request.getfixturevalue("cluster")) as running:
+            yield running
+        return
+    async with httpx.AsyncClient() as http:
+        yield AuthApi(named.url, http, named.anon_key, named.service_role_key)
+    named.sql(f"delete from auth.users where email like '%@{DOMAIN}'")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def careful_project(cluster: Cluster) -> AsyncIterator[Project]:
-    """A project where an address must be confirmed."""
-    async with running_project(cluster, autoconfirm=False) as running:
+async def careful_project(request: pytest.FixtureRequest) -> AsyncIterator[AuthApi]:
+    """A project where an address must be confirmed; always one of the test's own."""
+    async with running_project(request.getfixturevalue("cluster"), autoconfirm=False) as running:
         yield running
 
 
-@pytest.mark.parametrize("key", [KEYS.anon_key, KEYS.publishable_key])
-async def test_signing_up_signs_in(project: Project, key: str) -> None:
-    client, email = await project.client(key), new_email()
+async def test_signing_up_signs_in(project: AuthApi) -> None:
+    client, email = await project.client(), new_email()
     answer = await client.auth.sign_up(
         {"email": email.upper(), "password": PASSWORD, "options": {"data": {"name": "Ana", "nothing": None}}}
     )
@@ -54,7 +60,7 @@ async def test_signing_up_signs_in(project: Project, key: str) -> None:
     assert user.is_anonymous is False
 
 
-async def test_a_user_who_signs_up_has_an_email_identity(project: Project) -> None:
+async def test_a_user_who_signs_up_has_an_email_identity(project: AuthApi) -> None:
     client, email = await project.client(), new_email()
     user = (await client.auth.sign_up({"email": email, "password": PASSWORD})).user
     assert user is not None
@@ -67,7 +73,7 @@ async def test_a_user_who_signs_up_has_an_email_identity(project: Project) -> No
     assert identity.identity_data["email"] == email
 
 
-async def test_signing_in_does_not_mind_the_case_of_the_address(project: Project) -> None:
+async def test_signing_in_does_not_mind_the_case_of_the_address(project: AuthApi) -> None:
     user = (await project.sign_up())["user"]
     client = await project.client()
     answer = await client.auth.sign_in_with_password({"email": user["email"].upper(), "password": PASSWORD})
@@ -75,7 +81,7 @@ async def test_signing_in_does_not_mind_the_case_of_the_address(project: Project
     assert answer.user.id == user["id"]
 
 
-async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(project: Project) -> None:
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     for email, password in [(user["email"], "wrong horse"), (new_email(), PASSWORD), (user["email"], "x" * 100)]:
         with pytest.raises(AuthApiError, match=r"^Invalid login credentials$") as refused:
@@ -83,21 +89,21 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(proje
         assert (refused.value.status, refused.value.code) == (400, "invalid_credentials")
 
 
-async def test_an_address_signs_up_only_once(project: Project) -> None:
+async def test_an_address_signs_up_only_once(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     with pytest.raises(AuthApiError, match="User already registered") as refused:
         await client.auth.sign_up({"email": user["email"].upper(), "password": "another horse"})
     assert (refused.value.status, refused.value.code) == (422, "user_already_exists")
 
 
-async def test_a_short_password_is_weak(project: Project) -> None:
+async def test_a_short_password_is_weak(project: AuthApi) -> None:
     client = await project.client()
     with pytest.raises(AuthWeakPasswordError, match="at least 6 characters") as refused:
         await client.auth.sign_up({"email": new_email(), "password": "12345"})
     assert refused.value.reasons == ["length"]
 
 
-async def test_the_client_reads_the_user_and_the_claims_from_the_server(project: Project) -> None:
+async def test_the_client_reads_the_user_and_the_claims_from_the_server(project: AuthApi) -> None:
     client = await project.client()
     signed_up = await client.auth.sign_up({"email": new_email(), "password": PASSWORD})
     answer = await client.auth.get_user()
@@ -109,7 +115,7 @@ async def test_the_client_reads_the_user_and_the_claims_from_the_server(project:
     assert claims["claims"]["sub"] == signed_up.user.id
 
 
-async def test_refreshing_gives_a_new_refresh_token(project: Project) -> None:
+async def test_refreshing_gives_a_new_refresh_token(project: AuthApi) -> None:
     client = await project.client()
     before = (await client.auth.sign_up({"email": new_email(), "password": PASSWORD})).session
     after = (await client.auth.refresh_session()).session
@@ -119,7 +125,7 @@ async def test_refreshing_gives_a_new_refresh_token(project: Project) -> None:
     assert after.user == before.user
 
 
-async def test_users_change_their_own_data_key_by_key(project: Project) -> None:
+async def test_users_change_their_own_data_key_by_key(project: AuthApi) -> None:
     client = await project.client()
     await client.auth.sign_up(
         {"email": new_email(), "password": PASSWORD, "options": {"data": {"name": "Ana", "city": "Recife"}}}
@@ -130,7 +136,7 @@ async def test_users_change_their_own_data_key_by_key(project: Project) -> None:
     assert "city" not in user.user_metadata
 
 
-async def test_a_new_password_ends_the_other_sessions(project: Project) -> None:
+async def test_a_new_password_ends_the_other_sessions(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     await client.auth.sign_in_with_password({"email": user["email"], "password": PASSWORD})
     other = await project.sign_in(user)
@@ -141,7 +147,7 @@ async def test_a_new_password_ends_the_other_sessions(project: Project) -> None:
     await project.sign_in(user, "battery staple")
 
 
-async def test_a_changed_address_holds_at_once_where_addresses_need_no_confirmation(project: Project) -> None:
+async def test_a_changed_address_holds_at_once_where_addresses_need_no_confirmation(project: AuthApi) -> None:
     user, client, email = (await project.sign_up())["user"], await project.client(), new_email()
     await client.auth.sign_in_with_password({"email": user["email"], "password": PASSWORD})
     changed = (await client.auth.update_user({"email": email})).user
@@ -151,7 +157,7 @@ async def test_a_changed_address_holds_at_once_where_addresses_need_no_confirmat
     assert (await project.try_password(user["email"])).status_code == 400
 
 
-async def test_a_changed_address_waits_where_addresses_are_confirmed(careful_project: Project) -> None:
+async def test_a_changed_address_waits_where_addresses_are_confirmed(careful_project: AuthApi) -> None:
     email, client = new_email(), await careful_project.client()
     created = await careful_project.admin(
         "POST", "", {"email": new_email(), "password": PASSWORD, "email_confirm": True}
@@ -162,7 +168,7 @@ async def test_a_changed_address_waits_where_addresses_are_confirmed(careful_pro
     assert changed.new_email == email
 
 
-async def test_whoever_must_confirm_gets_no_session(careful_project: Project) -> None:
+async def test_whoever_must_confirm_gets_no_session(careful_project: AuthApi) -> None:
     client, email = await careful_project.client(), new_email()
     answer = await client.auth.sign_up({"email": email, "password": PASSWORD})
     assert answer.session is None
@@ -177,7 +183,7 @@ async def test_whoever_must_confirm_gets_no_session(careful_project: Project) ->
     assert again.user.id == answer.user.id
 
 
-async def test_signing_up_does_not_tell_that_a_confirmed_address_is_known(careful_project: Project) -> None:
+async def test_signing_up_does_not_tell_that_a_confirmed_address_is_known(careful_project: AuthApi) -> None:
     client, email = await careful_project.client(), new_email()
     known = await careful_project.admin("POST", "", {"email": email, "email_confirm": True})
     answer = await client.auth.sign_up({"email": email, "password": PASSWORD, "options": {"data": {"name": "Eva"}}})
@@ -189,7 +195,7 @@ async def test_signing_up_does_not_tell_that_a_confirmed_address_is_known(carefu
     assert answer.user.email_confirmed_at is None
 
 
-async def test_signing_out_here_leaves_the_other_devices_alone(project: Project) -> None:
+async def test_signing_out_here_leaves_the_other_devices_alone(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     here = (await client.auth.sign_in_with_password({"email": user["email"], "password": PASSWORD})).session
     other = await project.sign_in(user)
@@ -199,7 +205,7 @@ async def test_signing_out_here_leaves_the_other_devices_alone(project: Project)
     assert (await project.refresh(other["refresh_token"])).status_code == 200
 
 
-async def test_signing_out_the_others_keeps_this_session(project: Project) -> None:
+async def test_signing_out_the_others_keeps_this_session(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     await client.auth.sign_in_with_password({"email": user["email"], "password": PASSWORD})
     other = await project.sign_in(user)
@@ -208,7 +214,7 @@ async def test_signing_out_the_others_keeps_this_session(project: Project) -> No
     await client.auth.refresh_session()
 
 
-async def test_signing_out_everywhere_is_the_default(project: Project) -> None:
+async def test_signing_out_everywhere_is_the_default(project: AuthApi) -> None:
     user, client = (await project.sign_up())["user"], await project.client()
     await client.auth.sign_in_with_password({"email": user["email"], "password": PASSWORD})
     other, bystander = await project.sign_in(user), await project.sign_up()
@@ -217,7 +223,7 @@ async def test_signing_out_everywhere_is_the_default(project: Project) -> None:
     assert (await project.refresh(bystander["refresh_token"])).status_code == 200
 
 
-async def test_an_access_token_whose_session_ended_is_refused(project: Project) -> None:
+async def test_an_access_token_whose_session_ended_is_refused(project: AuthApi) -> None:
     client = await project.client()
     session = (await client.auth.sign_up({"email": new_email(), "password": PASSWORD})).session
     assert session is not None

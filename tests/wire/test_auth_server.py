@@ -24,27 +24,30 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEYS = local_keys()
 PASSWORD = "correct horse"
+DOMAIN = "wire-tests.example.com"
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
-    """A running project: its Auth behind the real gateway, and its database."""
+class AuthApi:
+    """Auth as it is reached from outside, here or in a hosted project."""
 
     url: str
     http: httpx.AsyncClient
-    database: Database
+    anon_key: str
+    service_role_key: str
 
-    async def client(self, key: str = KEYS.anon_key) -> AsyncClient:
-        """A new official client, as the holder of `key`."""
+    async def client(self, key: str | None = None) -> AsyncClient:
+        """A new official client, as the holder of `key`, or of the anon key."""
         options = AsyncClientOptions(httpx_client=self.http, auto_refresh_token=False)
-        return await acreate_client(self.url, key, options)
+        return await acreate_client(self.url, key or self.anon_key, options)
 
     async def call(
-        self, method: str, path: str, body: object = None, *, token: str = KEYS.anon_key, **headers: str
+        self, method: str, path: str, body: object = None, *, token: str | None = None, **headers: str
     ) -> httpx.Response:
         """One plain request, with the older API version unless a header says otherwise."""
-        headers = {"apikey": KEYS.anon_key, "Authorization": f"Bearer {token}", **headers}
+        bearer = self.anon_key if token is None else token
+        headers = {"apikey": self.anon_key, "Authorization": f"Bearer {bearer}", **headers}
         content = body if isinstance(body, bytes) else json.dumps(body) if body is not None else None
         return await self.http.request(method, f"{self.url}/auth/v1{path}", content=content, headers=headers)
 
@@ -66,13 +69,7 @@ class Project:
 
     async def admin(self, method: str, path: str, body: object = None) -> httpx.Response:
         """A request of the service role below `/admin/users`."""
-        return await self.call(method, f"/admin/users{path}", body, token=KEYS.service_role_key)
-
-    def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run SQL as the owner of schema auth; rows, if there are any."""
-        with self.database.connect("supabase_auth_admin") as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
+        return await self.call(method, f"/admin/users{path}", body, token=self.service_role_key)
 
     @staticmethod
     def good(answer: httpx.Response) -> Json:
@@ -80,6 +77,19 @@ class Project:
         assert answer.is_success, answer.text
         body: Json = answer.json()
         return body
+
+
+@dataclass(frozen=True, slots=True)
+class Project(AuthApi):
+    """A running project: its Auth behind the real gateway, and its database."""
+
+    database: Database
+
+    def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run SQL as the owner of schema auth; rows, if there are any."""
+        with self.database.connect("supabase_auth_admin") as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
 
 
 @asynccontextmanager
@@ -103,7 +113,7 @@ async def running_project(cluster: Cluster, **settings: Any) -> AsyncIterator[Pr
             serving(gateway({"/auth/v1": auth}, KEYS, ""), listener),
             httpx.AsyncClient() as http,
         ):
-            yield Project(url, http, database)
+            yield Project(url, http, KEYS.anon_key, KEYS.service_role_key, database)
     finally:
         await auth.stop()
         cluster.drop(database.name)
@@ -111,7 +121,7 @@ async def running_project(cluster: Cluster, **settings: Any) -> AsyncIterator[Pr
 
 def new_email() -> str:
     """An address that nobody has."""
-    return f"{uuid.uuid4().hex}@example.com"
+    return f"{uuid.uuid4().hex}@{DOMAIN}"
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str]:
@@ -146,6 +156,11 @@ async def test_it_tells_how_it_is_set_up(project: Project) -> None:
     assert settings["mailer_autoconfirm"] is True
     assert settings["external"]["email"] is True
     assert settings["external"]["anonymous_users"] is False
+
+
+async def test_the_publishable_key_does_for_the_anon_key(project: Project) -> None:
+    client = await project.client(KEYS.publishable_key)
+    assert (await client.auth.sign_up({"email": new_email(), "password": PASSWORD})).session is not None
 
 
 async def test_it_publishes_no_keys_because_the_secret_is_shared(project: Project) -> None:

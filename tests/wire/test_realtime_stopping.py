@@ -11,10 +11,11 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from devstack.realtime import follower, tasks, wal
+from devstack.realtime import follower, wal
 from devstack.realtime.app import Realtime
 from devstack.realtime.settings import RealtimeSettings
 from devstack.realtime.wal import SlotTimeoutError, WalStream
+from devstack.tasks import end
 from tests.conftest import Database
 from tests.wire.realtime_support import SECRET, RawClient, becomes_true, serve, watching, writer
 
@@ -120,7 +121,7 @@ async def test_a_stop_in_the_middle_of_a_log_in_hangs_up(
         opening = asyncio.create_task(WalStream(dsn, MESSAGES).__aenter__())
         async with asyncio.timeout(5):
             await stalled.wait()
-            await tasks.end(opening)
+            await end(opening)
             await hung_up.wait()
         assert opening.cancelled()
 
@@ -145,38 +146,6 @@ async def test_gateways_are_stopped_in_the_middle_of_their_start(bare_database: 
             starting = asyncio.create_task(realtime.start())
             async with asyncio.timeout(10):
                 await asyncio.sleep(moments.random() * 0.03)
-                await tasks.end(starting)
+                await end(starting)
                 await realtime.stop()
         await becomes_true(observer, NO_READER)
-
-
-async def test_a_task_that_loses_a_cancellation_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def deaf() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr(tasks, "_AGAIN_SECONDS", 0.01)
-    task = asyncio.create_task(deaf())
-    await asyncio.sleep(0)
-    await tasks.end(task)
-    assert task.cancelled()
-
-
-async def test_a_task_that_will_not_end_is_left_behind_and_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    released = asyncio.Event()
-
-    async def stubborn() -> None:
-        while not released.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await released.wait()
-
-    monkeypatch.setattr(tasks, "_AGAIN_SECONDS", 0.01)
-    task = asyncio.create_task(stubborn(), name="stubborn")
-    await asyncio.sleep(0)
-    await tasks.end(task)
-    assert "stubborn does not end" in caplog.text
-    released.set()
-    await task

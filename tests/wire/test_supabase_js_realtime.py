@@ -1,18 +1,16 @@
-"""The official JavaScript client, unchanged, against the whole gateway: it watches, speaks and is present."""
+"""The official JavaScript client watches, speaks and is present; also against a hosted project (`hosted`)."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from devstack.gateway import listen
-from devstack.keys import local_keys
-from devstack.services import Site, serving_project
-from tests.conftest import Database
+from tests.wire.hosted import ServedProject, served_project
 from tests.wire.js_support import official_js, run_js
+from tests.wire.test_auth_server import DOMAIN
 
-pytestmark = official_js
+pytestmark = [*official_js, pytest.mark.asyncio(loop_scope="module")]
 
 SCHEMA = """
 create table public.notes (
@@ -43,6 +41,16 @@ create policy "hear topics" on realtime.messages for select to authenticated
   using (realtime.topic() like 'topic:%' or realtime.topic() like 'read:%');
 create policy "speak in topics" on realtime.messages for insert to authenticated
   with check (realtime.topic() like 'topic:%');
+
+create function public.tested() returns boolean language sql stable as 'select true';
+grant execute on function public.tested to anon;
+"""
+UNDO = f"""
+drop policy "hear topics" on realtime.messages;
+drop policy "speak in topics" on realtime.messages;
+drop table public.notes, public.changes;
+drop function public.tell_of_changes, public.tested;
+delete from auth.users where email like '%@{DOMAIN}';
 """
 
 TOOLS = """
@@ -56,7 +64,8 @@ const until = async (holds) => {
 }
 const signedIn = async (name, options) => {
   const client = createClient({ auth: { persistSession: false }, ...options })
-  const { error } = await client.auth.signUp({ email: `${name}@example.com`, password: 'a good password' })
+  const email = `${name}-${crypto.randomUUID()}@${DOMAIN}`
+  const { error } = await client.auth.signUp({ email, password: 'a good password' })
   if (error) throw error
   await client.realtime.setAuth()
   return client
@@ -78,20 +87,21 @@ const flowing = async (channel, extension = 'postgres_changes') => {
 BOTH_VERSIONS = pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[ServedProject]:
+    async with served_project(lambda: request.getfixturevalue("cluster"), SCHEMA, UNDO) as project:
+        yield project
+
+
 @pytest.fixture
-async def env(bare_database: Database, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+def env(server: ServedProject) -> dict[str, str]:
     """A served project, as an application is told of it."""
-    keys = local_keys()
-    with bare_database.connect() as connection:
-        connection.execute(SCHEMA)
-    listener = listen(0)
-    site = Site(bare_database.dsn, listener, tmp_path, keys, "http://127.0.0.1:9")
-    async with serving_project(site):
-        yield {"SUPABASE_URL": site.api_url, "SUPABASE_KEY": keys.publishable_key, "SECRET_KEY": keys.secret_key}
+    server.sql("truncate public.notes, public.changes")
+    return {"SUPABASE_URL": server.url, "SUPABASE_KEY": server.anon_key}
 
 
 async def told(script: str, env: dict[str, str], vsn: str = "2.0.0") -> list[Any]:
-    return await run_js(f"const VSN = '{vsn}'\n{TOOLS}\n{script}", env)
+    return await run_js(f"const VSN = '{vsn}', DOMAIN = '{DOMAIN}'\n{TOOLS}\n{script}", env)
 
 
 @BOTH_VERSIONS

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.admit(p_queue text, p_job_ids uuid[], p_limit integer) RETURNS filaviva.admission
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_answer filaviva.admission := row('{}', '{}', '{}', '{}', '{}');

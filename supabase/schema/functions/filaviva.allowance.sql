@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.allowance(p_limiter public.rate_limiters, p_key text, p_now timestamp with time zone, OUT remaining integer, OUT next_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     AS $$
 declare
   v_counts_for constant interval := make_interval(secs => p_limiter.window_seconds) + filaviva.start_slack();

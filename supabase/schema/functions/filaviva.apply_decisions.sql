@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_ids uuid[] := array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok');

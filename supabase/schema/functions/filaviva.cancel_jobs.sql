@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.cancel_jobs(p_filter jsonb, p_limit integer) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_limit constant int := least(greatest(p_limit, 0), 1000);

@@ -6,6 +6,7 @@ begin
   return json_build_object('jobs', p_jobs, 'state', p_state, 'next_due_in_ms', case
     -- Jobs that another transaction holds, or that stand behind many refused ones: look again in a moment.
     when p_state = 'empty' and exists (select from filaviva.due_jobs d where d.queue = p_queue) then 50
+    when p_state = 'enough' then null  -- what is due must wait for a slot, not for a time
     else filaviva.next_due_in_ms(p_queue, p_now)
   end);
 end

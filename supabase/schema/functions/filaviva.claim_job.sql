@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.claim_job(p_job_id uuid, p_worker_id text, p_request_id uuid) RETURNS json
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now timestamptz := filaviva.now();
@@ -18,6 +21,7 @@ begin
   end if;
   -- What it waits for may be over by now.
   perform filaviva.release_jobs(j.queue, v_now, 100) from public.jobs j where j.id = p_job_id and j.finished_at is null;
+  perform from filaviva.job_groups g where g.active_job_id = p_job_id for update skip locked;  -- groups before jobs
   perform from public.jobs j where j.id = p_job_id for update skip locked;
   if not found then
     if not exists (select from public.jobs j where j.id = p_job_id) then

@@ -1,6 +1,10 @@
 CREATE FUNCTION filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[] DEFAULT NULL::bigint[]) RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_nestloop TO 'on'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_queue public.queues;
@@ -20,8 +24,8 @@ begin
         'lease_seconds', v_queue.lease_seconds, 'lease_expires_at', j.lease_expires_at, 'created_at', j.created_at,
         'start_within_seconds', v_start_within
       ) order by j.priority desc, j.fair_tag, j.seq), '[]')
-    from public.jobs j
-    where j.id = any (p_job_ids) and (p_claim_ids is null or j.claim_id = any (p_claim_ids)) and j.status = 'processing'
+    from unnest(p_job_ids) as i(id) cross join lateral (select x.* from public.jobs x where x.id = i.id offset 0) j
+    where (p_claim_ids is null or j.claim_id = any (p_claim_ids)) and j.status = 'processing'
   );
 end
 $$;

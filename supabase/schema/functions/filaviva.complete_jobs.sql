@@ -3,6 +3,7 @@ CREATE FUNCTION filaviva.complete_jobs(p_results filaviva.settlement[], p_now ti
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'on'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$

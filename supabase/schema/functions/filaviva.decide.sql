@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.decide(p_results filaviva.settlement[], p_now timestamp with time zone) RETURNS filaviva.decision[]
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return (

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.give_back_hits(p_job_ids uuid[], p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_limiters text[]; v_keys text[];

@@ -20,6 +20,7 @@ begin
   select distinct j.queue, split_part(j.blocked_by, ':', 2), substr(j.blocked_by, length('limit:' || split_part(j.blocked_by, ':', 2)) + 2), v_now
   from public.jobs j
   where j.seq > p_after and j.seq <= p_last and j.queue = p_queue.name and j.blocked_by like 'limit:%'
+    and not exists (select from filaviva.parked_keys k where k.queue = j.queue and j.blocked_by = 'limit:' || k.limiter || ':' || k.key)
   on conflict do nothing;
   get diagnostics v_keys = row_count;
   return v_healed + v_keys;

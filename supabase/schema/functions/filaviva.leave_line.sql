@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.leave_line(p_job_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   delete from filaviva.due_jobs d using public.jobs j

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.line_up(p_queue text, p_job_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   if p_job_ids = '{}' then

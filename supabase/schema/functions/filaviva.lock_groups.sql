@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.lock_groups(p_job_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   perform from filaviva.job_groups g

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.next_due_in_ms(p_queue text, p_now timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return (

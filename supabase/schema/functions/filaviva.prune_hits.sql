@@ -5,8 +5,12 @@ CREATE FUNCTION filaviva.prune_hits(p_now timestamp with time zone) RETURNS inte
 declare
   v_pruned int;
 begin
-  delete from filaviva.rate_limit_hits h using public.rate_limiters l
-  where h.limiter = l.name and h.at < p_now - make_interval(secs => l.window_seconds) - filaviva.start_slack();
+  -- A hit that a settle is giving back is skipped: that settle may be waiting for a key that we hold.
+  delete from filaviva.rate_limit_hits d using (
+    select h.ctid from filaviva.rate_limit_hits h join public.rate_limiters l on l.name = h.limiter
+    where h.at < p_now - make_interval(secs => l.window_seconds) - filaviva.start_slack()
+    for update of h skip locked
+  ) o where d.ctid = o.ctid;
   get diagnostics v_pruned = row_count;
   return v_pruned;
 end

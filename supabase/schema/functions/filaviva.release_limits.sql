@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.release_limits(p_queue text, p_now timestamp with time zone, p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_parked record;
@@ -25,7 +28,7 @@ begin
     v_ids := array(
       select j.id from public.jobs j
       where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key
-      order by j.priority desc, j.seq limit greatest(v_left.remaining, 0)
+      order by j.priority desc, j.seq limit least(greatest(v_left.remaining, 0), p_limit)
       for update skip locked
     );
     perform filaviva.line_up(p_queue, v_ids);
@@ -33,6 +36,7 @@ begin
     if exists (select from public.jobs j where j.queue = p_queue and j.blocked_by = 'limit:' || v_parked.limiter || ':' || v_parked.key) then
       -- The next one comes with the next hit that stops counting, or in a moment when somebody did not take what was left.
       update filaviva.parked_keys k set next_at = case
+        when cardinality(v_ids) >= p_limit then p_now
         when v_left.remaining > 0 then p_now + interval '1 second'
         else greatest(v_left.next_at, p_now + interval '100 milliseconds') end
       where k.queue = p_queue and k.limiter = v_parked.limiter and k.key = v_parked.key;

@@ -2,6 +2,9 @@ CREATE FUNCTION filaviva.settle_jobs(p_results jsonb) RETURNS json
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET lock_timeout TO '1s'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_results filaviva.settlement[] := filaviva.parse_settlements(p_results);

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.stand_again(p_job_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)

@@ -2,6 +2,7 @@ CREATE FUNCTION filaviva.start_jobs(p_queue public.queues, p_now timestamp with 
     LANGUAGE plpgsql
     SET search_path TO ''
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'on'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$

@@ -8,8 +8,9 @@ declare
   v_admission filaviva.admission;
   v_next uuid[];
   v_width int := p_limit;
+  v_until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
 begin
-  -- A bounded number of looks, each wider while everybody is refused; who was refused is parked, so
+  -- A bounded number of looks and a bounded time, each look wider while everybody is refused; who was refused is parked, so
   -- the next call starts behind them.
   for _ in 1 .. 10 loop
     v_next := filaviva.take_due(p_queue, 0, v_width, p_now);
@@ -18,7 +19,7 @@ begin
     v_taken := v_taken || v_admission.admitted;
     v_back := v_back || v_admission.skipped;
     perform filaviva.park(p_queue, v_admission.refused, v_admission.limiters, v_admission.keys, p_now);
-    exit when cardinality(v_taken) >= p_limit;
+    exit when cardinality(v_taken) >= p_limit or clock_timestamp() > v_until;
     v_width := case when v_admission.admitted = '{}' then least(2 * v_width, 1000) else p_limit - cardinality(v_taken) end;
   end loop;
   perform filaviva.stand_again(v_back);

@@ -31,6 +31,9 @@ begin
   if v_suspects is not null then
     v_suspects := filaviva.suspects_to_leave(p_queue, v_suspects);
     v_found := array(select f from unnest(v_found) f where f <> all (v_suspects));
+    -- They stand aside, so that the line goes on behind them.
+    update public.jobs j set next_run_at = p_now + interval '5 seconds', version = j.version + 1, updated_at = p_now where j.id = any (v_suspects);
+    delete from filaviva.due_jobs d where d.ctid = any (v_rows) and d.job_id = any (v_suspects);
   end if;
   if v_expired is not null then
     -- Groups before jobs for whoever waits; here a group that another holds is left to the tick.

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.window_share(p_queue text, p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   if not exists (select from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0) then
@@ -13,7 +16,8 @@ begin
     select count(*) from (
       select t.waits_in_pgmq from (
         (select true as waits_in_pgmq, coalesce(j.fair_tag, 0) as turn
-        from filaviva.deliveries(p_queue, 'ready', p_limit) m left join public.jobs j on j.id = m.job_id)
+        from filaviva.deliveries(p_queue, 'ready', p_limit) m
+          left join lateral (select x.fair_tag from public.jobs x where x.id = m.job_id offset 0) j on true)
         union all
         (select false, d.turn from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0 order by d.turn, d.seq limit p_limit)
       ) t

@@ -1,6 +1,9 @@
 CREATE FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now timestamp with time zone, p_without integer[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_heads uuid[] := array(

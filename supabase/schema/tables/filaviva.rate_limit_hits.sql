@@ -7,7 +7,7 @@ CREATE TABLE filaviva.rate_limit_hits (
 
 COMMENT ON TABLE filaviva.rate_limit_hits IS 'One row a hit; kept while it counts.';
 
-CREATE INDEX rate_limit_hits_by_age ON filaviva.rate_limit_hits USING btree (limiter, at);
+CREATE INDEX rate_limit_hits_by_age ON filaviva.rate_limit_hits USING brin (at);
 
 CREATE INDEX rate_limit_hits_by_job ON filaviva.rate_limit_hits USING btree (job_id) WHERE (job_id IS NOT NULL);
 
