@@ -73,6 +73,8 @@ class Cron:
                 await self._session()
             except* (psycopg.Error, LauncherDeadError) as errors:
                 logger.error("the scheduler failed and starts again in %g s: %s", RESTART_SECONDS, errors.exceptions)
+            except* Exception as errors:  # whatever it is, a project without a scheduler would stand still in silence
+                logger.exception("the scheduler failed and starts again in %g s", RESTART_SECONDS, exc_info=errors)
             finally:
                 self._launcher = None
                 self._tried.set()

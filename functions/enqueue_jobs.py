@@ -44,7 +44,7 @@ class JobRequest(BaseModel):
     scheduled_at: Annotated[str, AfterValidator(_moment)] | None = None
     expires_at: Annotated[str, AfterValidator(_moment)] | None = None
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
-    company_id: str | None = None
+    company_id: UUID | None = None
     instance_id: str | None = None
     user_id: UUID | None = None
     """May repeat whose token it is; the engine refuses another."""

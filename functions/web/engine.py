@@ -14,7 +14,13 @@ _MACHINE_CODE = re.compile(r"[a-z][a-z_]*")
 _LONG_QUOTE = re.compile(rf"(['\"])(.{{{MAX_NAME_CHARACTERS}}}).*\1", re.DOTALL)
 _ONE_JOB = re.compile(r"Job (?P<index>\d+)(?= )|(?P<field>\w+) of job (?P<of>\d+)(?= must )")
 """How the engine begins a message about one job of a call."""
-_FIELDS = {"unknown_kind": "kind", "unknown_queue": "queue", "foreign_user": "user_id"}
+_FIELDS = {
+    "unknown_kind": "kind",
+    "unknown_queue": "queue",
+    "foreign_user": "user_id",
+    "unknown_company": "company_id",
+    "not_a_member": "company_id",
+}
 """The field that is to blame where the engine's code says it."""
 _SQL_ERRORS = {400: "invalid_request", 401: "invalid_token", 403: "forbidden", 409: "conflict"}
 """Our codes where the database refused something by itself and gave only a code of its own."""

@@ -40,9 +40,12 @@ def test_its_version_is_that_of_the_package() -> None:
 
 def test_a_subcommand_without_its_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, EntryPoint("dashboard", "no_such_package.dashboard:show", GROUP))
-    answer = run.invoke(application, ["dashboard"])
-    assert answer.exit_code == 2
-    assert answer.output == "filaviva dashboard needs no_such_package. Install it: pip install 'filaviva[dashboard]'\n"
+    for arguments in ([], ["--port", "80"]):
+        answer = run.invoke(application, ["dashboard", *arguments])
+        assert answer.exit_code == 2
+        assert answer.output == (
+            "filaviva dashboard needs no_such_package. Install it: pip install 'filaviva[dashboard]'\n"
+        )
     assert "Not installed; comes with the extra 'dashboard'." in run.invoke(application, ["--help"]).output
 
 

@@ -50,12 +50,14 @@ def run() -> None:
 
 
 def _command(point: EntryPoint) -> Any:
+    any_arguments: dict[str, bool] = {}
     try:
         function: Callable[..., None] = point.load()
     except ImportError as problem:
         function = _missing(point.name, problem)
+        any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}  # they are right, and not looked at
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(point.name)(function)
+    alone.command(point.name, context_settings=any_arguments)(function)
     return typer.main.get_command(alone)
 
 
