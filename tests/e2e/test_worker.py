@@ -138,7 +138,7 @@ def queue(database: Database) -> Iterator[Queue]:
 def test_told_to_stop_it_lets_short_jobs_finish_and_hands_back_long_ones(
     queue: Queue, database: Database, tmp_path: Path, number: int
 ) -> None:
-    with worker(tmp_path, database.dsn(), FILAVIVA_SHUTDOWN_GRACE_SECONDS="1.5") as running:
+    with worker(tmp_path, database.dsn(), FILAVIVA_SHUTDOWN_GRACE_SECONDS="4") as running:
         queue.enqueue(60, 60)
         until(lambda: queue.statuses == ["processing", "processing"])
         queue.enqueue(0)
