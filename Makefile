@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 INPUT ?= examples/publication.json
 # The oldest PostgreSQL that serves, where Debian's postgresql-15 puts it.
 OLDEST_POSTGRES ?= /usr/lib/postgresql/15/bin
+# Test files run side by side; they wait as often as they compute, so more than the cores of a small machine.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 
@@ -28,15 +30,13 @@ demo: $(READY) ## Run the main job, from HTTP to live status (INPUT=file.json fo
 
 .PHONY: test
 test: $(READY) ## Run all tests, and those of the SQL a second time on PostgreSQL 15, where it is installed
-	@test -x $(OLDEST_POSTGRES)/postgres || echo "Left out: the SQL tests on PostgreSQL 15; there is none in $(OLDEST_POSTGRES) (Debian: postgresql-15)."
-	@mkdir -p build; \
-	if test -x $(OLDEST_POSTGRES)/postgres; then \
-	  echo "The SQL tests also run on PostgreSQL 15 and pgmq 1.5.1, behind the others; what they say comes last."; \
-	  DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) nice -n 10 $(BIN)/python -m pytest -q --oldest-pgmq -m "not faults" tests/sql > build/postgres-15.log 2>&1 & oldest=$$!; \
-	fi; \
-	$(BIN)/python -m pytest -q -m "not faults and not official_cli"; newest=$$?; \
-	test -z "$$oldest" || { wait $$oldest; old=$$?; cat build/postgres-15.log; }; \
-	exit $$(( newest ? newest : $${old:-0} ))
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not faults and not official_cli"
+	@if test -x $(OLDEST_POSTGRES)/postgres; then \
+	  echo "The SQL tests on PostgreSQL 15 and pgmq 1.5.1:"; \
+	  DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --oldest-pgmq -m "not faults" tests/sql; \
+	else \
+	  echo "Left out: the SQL tests on PostgreSQL 15; there is none in $(OLDEST_POSTGRES) (Debian: postgresql-15)."; \
+	fi
 
 .PHONY: check
 check: $(READY) ## Check style, types, imports, the snapshot, the official CLI and the JavaScript client

@@ -50,8 +50,11 @@ def postgres_bin() -> Path | None:
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A server that does not wait for the disk; durability has tests of its own."""
-    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    """A server that does not wait for the disk; durability has tests of its own.
+
+    Nor does it compile queries, as Debian's does: for a database of one test that takes longer than they run.
+    """
+    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "jit": "off"}
     folder = _folder_in_memory() or tmp_path_factory.mktemp("cluster")
     running = start_cluster(folder, settings=settings, postgres_bin=postgres_bin())
     try:
