@@ -39,16 +39,22 @@ test: $(READY) ## Run all tests, and those of the SQL a second time on PostgreSQ
 	fi
 
 .PHONY: check
-check: $(READY) ## Check style, types, imports, the snapshot, the official CLI and the JavaScript client
+check: $(READY) ## Check style, types, imports, the documents, the snapshot, the official CLI and the JavaScript client
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q tests/sql/test_snapshot.py tests/wire/test_official_cli.py tests/wire/test_supabase_js.py tests/wire/test_supabase_js_realtime.py
 
 .PHONY: dev
 dev: $(READY) ## Start devstack, the functions and the provider doubles, until Ctrl-C
 	@exec $(BIN)/python -m examples.dev
+
+.PHONY: docs
+docs: $(READY) ## Make the documents' site, with the reference of every public name, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 .PHONY: bench
 bench: $(READY) ## Measure, side by side with the bare reference; writes build/bench
