@@ -18,6 +18,7 @@ from filaviva.errors import (
 )
 from filaviva.models import EnqueuedJob, Job, JobStatus, NewJob
 from filaviva.queue import FilaViva
+from filaviva.sync import SyncFilaViva
 from filaviva.waiting import WhyWaiting
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "NotSignedIn",
     "PayloadTooLarge",
     "RateLimited",
+    "SyncFilaViva",
     "Unavailable",
     "WhyWaiting",
 ]

@@ -13,8 +13,12 @@ class Backoff:
 
     def next(self) -> float:
         """The next wait in seconds."""
+        return self.next_whole() * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards no secret
+
+    def next_whole(self) -> float:
+        """The next wait, uncut: for whoever keeps out of step by other means."""
         wait, self._wait = self._wait, min(self._wait * 2, self._last)
-        return wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards no secret
+        return wait
 
     def reset(self) -> None:
         """It went well: the next wait is the first again."""

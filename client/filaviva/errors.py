@@ -58,7 +58,8 @@ class InvalidRequest(FilaVivaError):
         """The first finding of a model's check, as an error about the field of `where`."""
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in (where, *first["loc"]))
-        return cls(f"{path}: {first['msg']}.", code="invalid_field", hint="Correct the field and call again.")
+        found = "There is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        return cls(f"{path}: {found}.", code="invalid_field", hint="Correct the field and call again.")
 
 
 class NotSignedIn(FilaVivaError):

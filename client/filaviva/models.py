@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from filaviva.errors import FilaVivaError
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class JobStatus(StrEnum):
@@ -63,6 +64,10 @@ class NewJob(BaseModel):
     """Executions allowed, the first included."""
     company_id: UUID | None = None
     """A company that its owner belongs to; its members see the job."""
+    instance_id: str | None = None
+    """The instance it goes through. With the service key alone."""
+    user_id: UUID | None = None
+    """Its owner. With the service key alone; without it the owner is the signed-in user."""
 
 
 class EnqueuedJob(BaseModel):
@@ -128,6 +133,47 @@ class Job(BaseModel):
     waiting_reason: str | None = None
     version: int
     """Rises by one at every change."""
+
+
+class JobStats(BaseModel):
+    """How many jobs there are of each status."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pending: int = 0
+    processing: int = 0
+    retrying: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    unconfirmed: int = 0
+    total: int = 0
+
+
+class RateLimitStatus(BaseModel):
+    """How one key stands under a rate limit."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    allowed: bool
+    """Whether one more would be let through now."""
+    remaining: int
+    """How many more would be let through now."""
+    limit: int
+    """The most that is let through in any window."""
+    window_seconds: int
+    retry_after: int
+    """Seconds until one more is let through; 0 when it is now."""
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[T]
+    next_cursor: str | None = None
+    """Where the next part begins: hand it to the next call. None: this was the last part."""
 
 
 def from_row(model: type[M], row: Mapping[str, Any]) -> M:

@@ -4,77 +4,20 @@ No other module of the library names them. A call carries one user's token, and 
 decides what that user may do. Errors come out as those of `filaviva.errors`.
 """
 
-import asyncio
-import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-import httpx
-from postgrest import APIError, AsyncPostgrestClient
+from filaviva.transport import Row, Transport, as_row, as_rows
 
-from filaviva.backoff import Backoff
-from filaviva.credentials import check_key, check_token, check_url
-from filaviva.errors import FilaVivaError, InvalidRequest, Unavailable, client_closed, from_postgrest, wrong_url
-
-logger = logging.getLogger(__name__)
-
-Row = dict[str, Any]
-
-# The API roles' statements end after 8 s: who waits longer waits for nothing.
-_TIMEOUT = httpx.Timeout(15.0, connect=5.0)
-_TRIES = 3
-
-# A server that has no such page, method or place any more. PostgREST says so too, but with a code of its own.
-_WRONG_PLACE = {301, 302, 303, 307, 308, 404, 405, 410}
-_POSTGREST_CODE = re.compile(r"PGRST[0-9A-Z]{3}|[0-9A-Z]{5}")
+__all__ = ["Row", "Rpc"]
 
 
-class Rpc:
-    """One caller's view of the database, over PostgREST.
+class Rpc(Transport):
+    """What one caller may ask of the engine; made with the arguments of `Transport`.
 
-    Args:
-        url: the project's URL.
-        key: its anon, publishable or service key.
-        token: the user's access token; without it the key alone speaks.
-        http_client: connections to share between callers. Making an `Rpc` is then cheap enough to
-            do for every request, and closing the client stays with whoever made it. Its timeout
-            applies.
+    Functions that may touch many rows answer ``{matched, changed, job_ids, cursor}``.
     """
-
-    def __init__(
-        self, url: str, key: str, token: str | None = None, *, http_client: httpx.AsyncClient | None = None
-    ) -> None:
-        check_url(url)
-        check_key(key)
-        check_token(token)
-        self._key = key
-        self._token = token
-        http = http_client or httpx.AsyncClient(timeout=_TIMEOUT, http2=True)
-        self._own_http = http if http_client is None else None
-        self._session = _Session(http)
-        self._client = AsyncPostgrestClient(
-            f"{url.rstrip('/')}/rest/v1",
-            headers={"apikey": key, "Authorization": f"Bearer {token or key}"},
-            http_client=cast("httpx.AsyncClient", self._session),  # the builders only call `request`
-            retry_enabled=False,  # its pauses of whole seconds would delay a live view
-        )
-
-    def set_token(self, token: str | None) -> None:
-        """Speak with `token` from now on; None means with the key alone.
-
-        Raises:
-            InvalidRequest: it cannot be a token; the former one stays.
-        """
-        check_token(token)
-        self._token = token
-        self._client.auth(token or self._key)
-
-    async def aclose(self) -> None:
-        """Close the connections, unless they were given."""
-        if self._own_http is not None:
-            await self._own_http.aclose()
 
     async def enqueue_jobs(self, jobs: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Enqueue all of `jobs` or none.
@@ -86,112 +29,98 @@ class Rpc:
             One ``{job_id, status, duplicate, scheduled_at, version}`` a job, in the same order.
         """
         repeatable = all(job.get("idempotency_key") for job in jobs)
-        return _rows(await self._call("enqueue_jobs", {"p_jobs": jobs}, repeatable=repeatable))
+        return as_rows(await self.call("enqueue_jobs", {"p_jobs": jobs}, repeatable=repeatable))
 
     async def cancel_jobs(self, job_filter: Mapping[str, Any], limit: int = 1000) -> Row:
-        """Cancel the caller's jobs that match, at most `limit` of them.
+        """Cancel the caller's jobs that match, at most `limit` of them."""
+        return as_row(await self.call("cancel_jobs", {"p_filter": job_filter, "p_limit": limit}, repeatable=False))
 
-        Returns:
-            ``{matched, changed, job_ids, cursor}``.
-        """
-        return _row(await self._call("cancel_jobs", {"p_filter": job_filter, "p_limit": limit}, repeatable=False))
+    async def redrive_jobs(self, job_filter: Mapping[str, Any], *, dry_run: bool, limit: int = 1000) -> Row:
+        """Put the caller's failed jobs that match back to pending, at most `limit` of them; a dry run only counts."""
+        parameters = {"p_filter": job_filter, "p_dry_run": dry_run, "p_limit": limit}
+        return as_row(await self.call("redrive_jobs", parameters, repeatable=dry_run))
+
+    async def resolve_job(self, job_id: UUID, *, happened: bool, result: Mapping[str, Any] | None) -> Row:
+        """Say of an unconfirmed job whether its effect took place: ``{job_id, status, version}``."""
+        parameters = {"p_job_id": str(job_id), "p_happened": happened, "p_result": result}
+        return as_row(await self.call("resolve_job", parameters, repeatable=False))
+
+    async def prune_jobs(self, job_filter: Mapping[str, Any], limit: int = 1000) -> Row:
+        """Delete finished jobs that match, at most `limit` of them; for operators."""
+        return as_row(await self.call("prune_jobs", {"p_filter": job_filter, "p_limit": limit}, repeatable=False))
+
+    async def purge_queue(self, queue: str, *, dry_run: bool) -> Row:
+        """Cancel up to 1,000 waiting jobs of a queue; a dry run counts all that wait. For operators."""
+        return as_row(await self.call("purge_queue", {"p_queue": queue, "p_dry_run": dry_run}, repeatable=dry_run))
+
+    async def pause_queue(self, queue: str) -> None:
+        """Let nothing of the queue be claimed; for operators."""
+        await self.call("pause_queue", {"p_queue": queue}, repeatable=True)
+
+    async def resume_queue(self, queue: str) -> None:
+        """Let a paused queue go on; for operators."""
+        await self.call("resume_queue", {"p_queue": queue}, repeatable=True)
 
     async def why_waiting(self, job_id: UUID) -> Row:
         """Why the job is not running: ``{reason, key, expected_at, ahead, details}``."""
-        return _row(await self._call("why_waiting", {"p_job_id": str(job_id)}, repeatable=True))
+        return as_row(await self.call("why_waiting", {"p_job_id": str(job_id)}, repeatable=True))
+
+    async def queue_stats(self, job_filter: Mapping[str, Any]) -> Row:
+        """Counts of the caller's jobs by status, zero-filled, with their total."""
+        return as_row(await self.call("queue_stats", {"p_filter": job_filter}, repeatable=True))
+
+    async def queue_metrics(self, queue: str | None = None) -> list[Row]:
+        """Size, rates and trends, one row a queue; for operators."""
+        return as_rows(await self.call("queue_metrics", {"p_queue": queue}, repeatable=True))
+
+    async def rate_limit_status(self, limiter: str, key: str) -> Row:
+        """How a key stands under a limit: ``{allowed, remaining, limit, window_seconds, retry_after}``."""
+        return as_row(await self.call("rate_limit_status", {"p_limiter": limiter, "p_key": key}, repeatable=True))
+
+    async def disconnect_account(self, account_id: UUID) -> None:
+        """Forget a connected account of the caller's, and its tokens with it; the platform is not told."""
+        await self.call("disconnect_account", {"p_account_id": str(account_id)}, repeatable=False)
 
     async def get_job(self, job_id: UUID) -> Row | None:
         """The job's row, or None when the caller cannot see such a job."""
         rows = await self.select("jobs", where={"id": str(job_id)})
         return rows[0] if rows else None
 
-    async def select(self, table: str, *, columns: str = "*", where: Mapping[str, Any]) -> list[Row]:
-        """The rows of `table` whose columns equal `where`; a list there means any of its values."""
+    async def list_jobs(
+        self,
+        where: Mapping[str, Any],
+        *,
+        above: Mapping[str, Any],
+        below: Mapping[str, Any],
+        newest_first: bool,
+        limit: int,
+        columns: str = "*",
+    ) -> list[Row]:
+        """Jobs that the caller may see, in the order of enqueue or against it; the bounds are those of `select`."""
+        return await self.select(
+            "jobs",
+            columns=columns,
+            where=where,
+            above=above,
+            below=below,
+            order="seq",
+            descending=newest_first,
+            limit=limit,
+        )
 
-        def build() -> Awaitable[Any]:
-            query = self._client.from_(table).select(columns)
-            for column, value in where.items():
-                query = query.in_(column, value) if isinstance(value, list) else query.eq(column, value)
-            return query.execute()
+    async def list_queues(self) -> list[Row]:
+        """The settings of every queue, by name; for operators."""
+        return await self.select("queues", where={}, order="name")
 
-        return _rows(await self._answer(build, repeatable=True))
+    async def list_rate_limiters(self) -> list[Row]:
+        """Every rate limiter, by name."""
+        return await self.select("rate_limiters", where={}, order="name")
 
-    async def _call(self, function: str, parameters: dict[str, Any], *, repeatable: bool) -> Any:
-        return await self._answer(lambda: self._client.rpc(function, parameters).execute(), repeatable=repeatable)
+    async def list_queue_limits(self) -> list[Row]:
+        """Which queue is under which limit, and where in a job its key stands; for operators."""
+        return await self.select("queue_limits", where={}, order="queue")
 
-    async def _answer(self, send: Callable[[], Awaitable[Any]], *, repeatable: bool) -> Any:
-        """What `send` answers; a repeatable call gets a few quick tries."""
-        backoff = Backoff(0.2, 1.0)
-        for tries_left in reversed(range(_TRIES if repeatable else 1)):
-            try:
-                return await self._send(send)
-            except Unavailable as error:
-                if not tries_left:
-                    raise
-                logger.info("No answer, trying again: %s", error)
-            await asyncio.sleep(backoff.next())
-        raise AssertionError("unreachable")
-
-    async def _send(self, send: Callable[[], Awaitable[Any]]) -> Any:
-        if self._session.is_closed:
-            raise client_closed()
-        try:
-            return (await send()).data
-        except APIError as error:
-            raise from_postgrest(error, signed_in=self._token is not None) from error
-        except httpx.RequestError as error:
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"The project did not answer: {reason}.", code="no_answer") from error
-        except (TypeError, ValueError) as error:  # raised while the body is written as JSON
-            raise InvalidRequest(
-                f"The call cannot be written as JSON: {error}.",
-                code="not_json",
-                hint="Use strings, finite numbers, booleans, None, lists and dicts with string keys.",
-            ) from error
-
-
-class _Session:
-    """Connections that know an answer which is not PostgREST's, while its HTTP status is still at hand."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
-
-    @property
-    def is_closed(self) -> bool:
-        return self._http.is_closed
-
-    async def request(self, method: str, url: str, **more: Any) -> httpx.Response:
-        response = await self._http.request(method, url, **more)
-        if response.status_code in _WRONG_PLACE and not _is_postgrests(response):
-            raise wrong_url(f"it answered {response.status_code}", response.status_code)
-        return response
-
-
-def _is_postgrests(response: httpx.Response) -> bool:
-    """Whether an error's body has a code as PostgREST and PostgreSQL form them."""
-    try:
-        code = response.json()["code"]
-    except (ValueError, TypeError, KeyError):
-        return False
-    return isinstance(code, str) and _POSTGREST_CODE.fullmatch(code) is not None
-
-
-def _rows(answer: Any) -> list[Row]:
-    if not isinstance(answer, list):
-        raise _unexpected(answer)
-    return answer
-
-
-def _row(answer: Any) -> Row:
-    if not isinstance(answer, dict):
-        raise _unexpected(answer)
-    return answer
-
-
-def _unexpected(answer: Any) -> FilaVivaError:
-    found = type(answer).__name__
-    return FilaVivaError(
-        f"The project's answer is not one of Fila Viva's: JSON expected, {found} found.",
-        code="unexpected_answer",
-        hint="Does the URL name a Supabase project?",
-    )
+    async def list_alerts(self, *, open_only: bool, limit: int) -> list[Row]:
+        """Alerts, the newest first; for operators."""
+        where = {"resolved_at": None} if open_only else {}
+        return await self.select("alerts", where=where, order="id", descending=True, limit=limit)

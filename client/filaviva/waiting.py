@@ -1,5 +1,6 @@
 """Why a job waits, as the engine answers it, and in words for the person who looks at it."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -8,6 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 Language = Literal["pt", "en"]
+
+
+def language_of(tag: str) -> Language:
+    """The language that a tag such as ``pt-BR`` or ``pt_BR.UTF-8`` asks for; English where there are no words in it."""
+    name = re.split(r"[-_.@]", tag.strip().lower(), maxsplit=1)[0]
+    return "pt" if name == "pt" else "en"
 
 
 class WhyWaiting(BaseModel):
@@ -26,10 +33,15 @@ class WhyWaiting(BaseModel):
     """How many jobs come before it; counted up to 10,000."""
     details: dict[str, Any] = {}
 
-    def text(self, language: Language = "en") -> str:
-        """One sentence, such as "Waits for the limit whatsapp (20 in 60 s) until 12:31:05 UTC, behind 3 others."."""
-        words = _WORDS[language]
-        sentence = words.get(self.reason, words["unknown"]).format_map(_Known(self._parts(language)))
+    def text(self, language: str = "en") -> str:
+        """One sentence, such as "Waits for the limit whatsapp (20 in 60 s) until 12:31:05 UTC, behind 3 others.".
+
+        Args:
+            language: ``en``, ``pt`` or a tag such as ``pt-BR``; a language without words here reads as English.
+        """
+        known = language_of(language)
+        words = _WORDS[known]
+        sentence = words.get(self.reason, words["unknown"]).format_map(_Known(self._parts(known)))
         return sentence[:1].upper() + sentence[1:] + "."
 
     def _parts(self, language: Language) -> dict[str, Any]:

@@ -56,18 +56,11 @@ def sign_up(project: LocalProject) -> User:
 
 
 def upload(project: LocalProject, user: User, content: bytes = b"\0" * 2000) -> str:
-    """A public medium of the user's; its address."""
-    service = {"apikey": project.service_role_key, "Authorization": f"Bearer {project.service_role_key}"}
-    httpx.post(
-        f"{project.api_url}/storage/v1/bucket", json={"id": "media", "name": "media", "public": True}, headers=service
-    )
-    path = f"{user.id}/{uuid4()}.mp4"
-    httpx.post(
-        f"{project.api_url}/storage/v1/object/media/{path}",
-        content=content,
-        headers={"apikey": project.anon_key, "Authorization": f"Bearer {user.token}", "Content-Type": "video/mp4"},
-    ).raise_for_status()
-    return f"{project.api_url}/storage/v1/object/public/media/{path}"
+    """A medium of the user's in the bucket `media`; what stands for it in a publication."""
+    path = f"media/{user.id}/{uuid4()}.mp4"
+    headers = {"apikey": project.anon_key, "Authorization": f"Bearer {user.token}", "Content-Type": "video/mp4"}
+    httpx.post(f"{project.api_url}/storage/v1/object/{path}", content=content, headers=headers).raise_for_status()
+    return f"storage:{path}"
 
 
 def publication(user: User, url: str, caption: str, options: list[str]) -> dict[str, Any]:

@@ -1,74 +1,20 @@
-"""A watch whose connection is cut, refused and given back: it misses no end and never goes back."""
+"""Views whose connection is cut, refused, stalled and given back: they miss no end and never go back."""
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from filaviva import FilaViva, Job, JobStatus
-from filaviva.channel import Notice, Subscription
-from filaviva.connection import Connection
-from tests.e2e.test_client_jobs import Project, pytestmark, running_project
+from filaviva.live.jobs import LiveJobs
+from tests.e2e.client_support import QUICK, Project, pytestmark, running_project
+from tests.e2e.proxy import Cable, cable_to
 
 __all__ = ["pytestmark"]
-
-
-class Cable:
-    """A TCP proxy in front of the stack that can be cut and pulled out."""
-
-    def __init__(self, target: str) -> None:
-        self._host, self._port = urlsplit(target).hostname, urlsplit(target).port
-        self._open: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        """The stack's URL at this end."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def plug_in(self) -> None:
-        """Let connections through from now on."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def cut(self) -> None:
-        """Break every connection that is open."""
-        for writer in self._open:
-            writer.transport.abort()
-
-    async def pull_out(self) -> None:
-        """Refuse new connections, and break those that are open."""
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-        await self._server.wait_closed()
-
-    async def _carry(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far = await asyncio.open_connection(self._host, self._port)
-        except OSError:
-            near.transport.abort()
-            return
-        self._open |= {near, far}
-        try:
-            await asyncio.gather(self._pump(near_reader, far), self._pump(far_reader, near))
-        finally:
-            self._open -= {near, far}
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.transport.abort()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -79,10 +25,8 @@ async def project(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pro
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def cable(project: Project) -> AsyncIterator[Cable]:
-    through = Cable(project.stack.api_url)
-    await through.plug_in()
-    yield through
-    await through.pull_out()
+    async with cable_to(project.stack.api_url) as through:
+        yield through
 
 
 @asynccontextmanager
@@ -99,6 +43,24 @@ async def a_job_seen_pending(project: Project, cable: Cable) -> AsyncIterator[tu
 
 async def _collect(watch: AsyncIterator[Job], first: Job) -> list[Job]:
     return [first, *[state async for state in watch]]
+
+
+async def shown(view: LiveJobs, *, is_live: bool, count: int | None = None) -> list[Job]:
+    """Wait until the view is, or is not, live, and shows so many jobs."""
+    async with asyncio.timeout(20):
+        async for jobs in view:
+            if view.is_live is is_live and count in (None, len(jobs)):
+                return jobs
+    raise AssertionError("the view ended")
+
+
+async def errors(view: LiveJobs, *, some: bool) -> list[int]:
+    """Wait until the view has, or has not, an error; the lengths that it showed meanwhile."""
+    lengths = {len(view.jobs)}
+    async with asyncio.timeout(20):
+        while (view.error is not None) is not some:
+            lengths.add(len(await anext(view)))
+    return sorted(lengths)
 
 
 def assert_rising_to_completed(states: list[Job]) -> None:
@@ -118,19 +80,62 @@ async def test_a_job_that_ends_while_the_socket_is_away_is_seen_to_end(project: 
     assert states[-1].payload == job.payload
 
 
-async def test_after_a_cut_changes_arrive_live_again(project: Project, cable: Cable) -> None:
+async def test_after_a_cut_a_view_is_live_again_with_what_it_missed(project: Project, cable: Cable) -> None:
     user = await project.new_user()
-    async with project.client(user, cable.url) as fila:
+    async with project.client(user, cable.url) as fila, project.client(user) as elsewhere, fila.live_jobs() as view:
+        await shown(view, is_live=True, count=0)
+        cable.cut()
+        await shown(view, is_live=False)
+        await elsewhere.enqueue("noop", {})
+        assert len(await shown(view, is_live=True, count=1)) == 1
+        job = await elsewhere.enqueue("noop", {})
+        assert (await shown(view, is_live=True, count=2))[0].id == job.id
+
+
+async def test_a_connection_that_only_looks_open_is_given_up_within_two_heartbeats(
+    project: Project, cable: Cable
+) -> None:
+    user = await project.new_user()
+    async with project.client(user, cable.url) as fila, project.client(user) as elsewhere, fila.live_jobs() as view:
+        await shown(view, is_live=True, count=0)
+        cable.stall()
+        since = time.monotonic()
+        await elsewhere.enqueue("noop", {})
+        await shown(view, is_live=False)
+        assert time.monotonic() - since < 2 * QUICK.heartbeat_seconds + 1.5
+        cable.cut()
+        cable.flow()
+        await shown(view, is_live=True, count=1)
+
+
+async def test_on_a_slow_line_a_view_is_late_and_right(project: Project, cable: Cable) -> None:
+    cable.delay_seconds = 0.1
+    async with project.client(url=cable.url) as fila, fila.live_jobs() as view:
+        await shown(view, is_live=True, count=0)
         job = await fila.enqueue("noop", {})
-        connection = Connection(cable.url, project.stack.keys.anon_key, project.token(user))
-        async with Subscription(connection, "jobs", f"id=eq.{job.id}") as changes:
-            assert await changes.next(20) is Notice.JOINED
-            cable.cut()
-            assert [await changes.next(20) for _ in range(2)] == [Notice.LOST, Notice.JOINED]
-            await project.complete(job.id)
-            records = [await changes.next(20) for _ in range(2)]
-        await connection.close()
-    assert [record["status"] for record in records if isinstance(record, dict)] == ["processing", "completed"]
+        await project.complete(job.id)
+        async for jobs in view:
+            if jobs and jobs[0].status is JobStatus.COMPLETED:
+                break
+        assert view.error is None
+
+
+async def test_while_the_stack_is_out_of_reach_a_view_keeps_its_state_and_says_why(
+    project: Project, cable: Cable
+) -> None:
+    async with project.client(url=cable.url) as fila:
+        await fila.enqueue("noop", {})
+        async with fila.live_jobs() as view:
+            await shown(view, is_live=True, count=1)
+            await cable.pull_out()
+            assert await errors(view, some=True) == [1]
+            await cable.plug_in()
+            await errors(view, some=False)
+            await shown(view, is_live=True, count=1)
+        async with fila.connection_metrics() as metrics:
+            measured = await metrics.loaded()
+        assert measured.total_connections == 2
+        assert measured.error_rate > 0
 
 
 async def test_any_number_of_cuts_at_any_moment_hides_no_end(project: Project, cable: Cable) -> None:

@@ -1,24 +1,16 @@
 """The client against the real stack: what an application does with its jobs, and what it may not do."""
 
 import asyncio
-import json
-import time
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import jwt
 import psycopg
 import pytest
 import pytest_asyncio
-from postgrest import AsyncPostgrestClient
 
-from devstack.stack import Stack
-from devstack.state import StackOptions
 from filaviva import (
     Conflict,
     FilaViva,
@@ -30,71 +22,9 @@ from filaviva import (
     NotSignedIn,
     PayloadTooLarge,
 )
+from tests.e2e.client_support import QUICK, Project, pytestmark, running_project
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    # The official client reads an attribute that websockets deprecated; as an error, that ends its reading.
-    pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning"),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A running stack with a queue `work`, whose jobs users may enqueue, and nobody who drains it."""
-
-    stack: Stack
-    service: AsyncPostgrestClient
-
-    def token(self, user: uuid.UUID) -> str:
-        """An access token as the stack's own sign-in gives it."""
-        claims = {"sub": str(user), "role": "authenticated", "aud": "authenticated", "exp": int(time.time()) + 3600}
-        return jwt.encode(claims, self.stack.keys.jwt_secret, "HS256")
-
-    async def new_user(self) -> uuid.UUID:
-        """Somebody who has just signed up."""
-        body = {"email": f"{uuid.uuid4()}@example.test", "password": "long-enough-1"}
-        async with httpx.AsyncClient(headers={"apikey": self.stack.keys.anon_key}) as http:
-            answer = await http.post(f"{self.stack.api_url}/auth/v1/signup", json=body)
-        return uuid.UUID(answer.raise_for_status().json()["user"]["id"])
-
-    @asynccontextmanager
-    async def client(self, user: uuid.UUID | None = None, url: str | None = None) -> AsyncIterator[FilaViva]:
-        """A client signed in as `user`, a new one unless named."""
-        token = self.token(user or await self.new_user())
-        async with FilaViva(url or self.stack.api_url, self.stack.keys.anon_key, access_token=token) as fila:
-            yield fila
-
-    async def call(self, function: str, **parameters: Any) -> Any:
-        """One of the engine's functions, as the service role."""
-        return (await self.service.rpc(function, parameters).execute()).data
-
-    async def claim(self, job_id: uuid.UUID) -> dict[str, Any]:
-        """Take the job as a worker does."""
-        answer = await self.call("claim_job", p_job_id=str(job_id), p_worker_id="w", p_request_id=str(uuid.uuid4()))
-        claimed: dict[str, Any] = answer["jobs"][0]
-        return claimed
-
-    async def settle(self, claimed: dict[str, Any], outcome: str, **more: Any) -> None:
-        """End the attempt as a worker does."""
-        result = {"job_id": claimed["job_id"], "claim_id": claimed["claim_id"], "outcome": outcome, **more}
-        await self.call("settle_jobs", p_results=[result])
-
-    async def complete(self, job_id: uuid.UUID, **result: Any) -> None:
-        """Run the job from its claim to its end."""
-        await self.settle(await self.claim(job_id), "done", result=result)
-
-
-@asynccontextmanager
-async def running_project(folder: Any) -> AsyncIterator[Project]:
-    async with Stack(StackOptions(data_dir=folder, port=0, db_port=0, functions_port=0)) as stack:
-        with psycopg.connect(stack.db_url, autocommit=True) as connection:
-            connection.execute("select filaviva.create_queue('work', '{}')")
-            settings = json.dumps({"queue": "work", "user_may_enqueue": True})
-            connection.execute("select filaviva.register_kind('noop', %s)", (settings,))
-        key = stack.keys.service_role_key
-        headers = {"apikey": key, "Authorization": f"Bearer {key}"}
-        async with AsyncPostgrestClient(f"{stack.api_url}/rest/v1", headers=headers) as service:
-            yield Project(stack, service)
+__all__ = ["pytestmark"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -284,7 +214,7 @@ async def test_a_watch_goes_on_with_a_new_token(project: Project) -> None:
 
 
 async def test_a_deleted_job_ends_its_watch(project: Project) -> None:
-    async with project.client() as fila:
+    async with project.client(realtime=dataclasses.replace(QUICK, silence_seconds=0.5)) as fila:
         job = await fila.enqueue("noop", {})
         watch = fila.watch(job.id)
         await anext(watch)

@@ -19,6 +19,11 @@ def test_after_a_reset_the_waits_begin_again() -> None:
     assert backoff.next() <= 1
 
 
+def test_whole_waits_are_exact() -> None:
+    backoff = Backoff(1, 30)
+    assert [backoff.next_whole() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+
+
 @pytest.mark.parametrize("draw", [lambda: Backoff().next(), lambda: jittered(30)])
 def test_two_clients_do_not_wait_alike(draw: object) -> None:
     assert callable(draw)

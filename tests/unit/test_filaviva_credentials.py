@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from filaviva import FilaViva
-from filaviva.connection import Connection
 from filaviva.errors import InvalidRequest
+from filaviva.realtime.connection import Connection
 from filaviva.rpc import Rpc
 
 SECRET = "eyJhbGciOi.secret"
@@ -43,8 +43,8 @@ async def test_an_unfit_new_token_is_refused_and_the_former_stays(value: str, ca
             await fila.set_access_token(value)
         assert_hidden(caught.value, "invalid_token", caplog.text)
         with pytest.raises(InvalidRequest):
-            await fila._connection.set_token(value)
-        assert (fila._rpc._token, fila._connection._token) == ("former", "former")
+            await fila._live.connection.set_token(value)
+        assert (fila._rpc._token, fila._live.connection.token) == ("former", "former")
 
 
 @pytest.mark.parametrize(("value", "found"), [("", "nothing"), (b"bytes", "bytes"), (7, "int")])

@@ -113,7 +113,7 @@ def test_a_rate_limit_says_how_long_to_wait(hint: str | None, seconds: float | N
 
 
 def test_every_code_of_the_library_is_documented() -> None:
-    sources = "\n".join(path.read_text() for path in Path(errors.__file__).parent.glob("*.py"))
+    sources = "\n".join(path.read_text() for path in Path(errors.__file__).parent.rglob("*.py"))
     codes = set(re.findall(r'\bcode="(\w+)"', sources)) | {"refused", "42501", "22P05"}
     assert len(codes) > 10
     documents = (REPOSITORY / "docs" / "errors.md").read_text()

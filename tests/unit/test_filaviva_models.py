@@ -49,7 +49,7 @@ def test_the_final_statuses_are_those_that_no_worker_changes() -> None:
         ({"kind": "k", "payload": [1]}, r"jobs\[1\]\.payload"),
         ({"kind": "k", "priority": "high"}, r"jobs\[1\]\.priority"),
         ({"kind": "k", "scheduled_at": "2026-01-01T00:00:00"}, r"jobs\[1\]\.scheduled_at.*timezone"),
-        ({"kind": "k", "prority": 1}, r"jobs\[1\]\.prority"),
+        ({"kind": "k", "prority": 1}, r"jobs\[1\]\.prority: There is no such field\."),
         ({"payload": {}}, r"jobs\[1\]\.kind"),
     ],
 )

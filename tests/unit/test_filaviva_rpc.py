@@ -114,6 +114,44 @@ async def test_callers_share_connections_and_nothing_else() -> None:
     ]
 
 
+async def test_a_selection_has_bounds_an_order_and_a_length() -> None:
+    wire = Wire(httpx.Response(200, json=[]))
+    await wire.rpc().select(
+        "jobs",
+        where={"resolved_at": None, "queue": "a,b"},
+        above={"created_at": "2026-01-01T00:00:00+00:00"},
+        below={"seq": 7},
+        order="seq",
+        descending=True,
+        limit=3,
+    )
+    assert sorted(wire.requests[0].url.params.multi_items()) == [
+        ("created_at", "gt.2026-01-01T00:00:00+00:00"),
+        ("limit", "3"),
+        ("order", "seq.desc"),
+        ("queue", "eq.a,b"),
+        ("resolved_at", "is.null"),
+        ("select", "*"),
+        ("seq", "lt.7"),
+    ]
+
+
+async def test_a_change_is_never_sent_twice_and_a_count_is() -> None:
+    counted = {"matched": 1, "changed": 0, "job_ids": [], "cursor": None}
+    wire = Wire(*(httpx.ReadTimeout("") for _ in range(4)), httpx.Response(200, json=counted))
+    rpc = wire.rpc()
+    for change in (
+        rpc.redrive_jobs({"queue": "a"}, dry_run=False),
+        rpc.prune_jobs({"queue": "a"}),
+        rpc.purge_queue("a", dry_run=False),
+    ):
+        with pytest.raises(Unavailable):
+            await change
+    assert len(wire.requests) == 3
+    assert await rpc.redrive_jobs({"queue": "a"}, dry_run=True) == counted
+    assert len(wire.requests) == 5
+
+
 async def test_an_answer_that_is_not_the_apis_is_named_as_such() -> None:
     wire = Wire(httpx.Response(200, text="<html>sign in to the hotel network</html>"))
     with pytest.raises(FilaVivaError) as caught:

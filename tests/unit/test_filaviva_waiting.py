@@ -49,6 +49,16 @@ def test_a_limit_is_named_with_its_numbers_and_time() -> None:
     )
 
 
+@pytest.mark.parametrize("tag", ["pt", "pt-BR", "pt_BR.UTF-8", "PT-br", "pt@euro"])
+def test_a_locale_tag_names_its_language(tag: str) -> None:
+    assert WhyWaiting(reason="in_line").text(tag) == "Pronto: espera na fila."
+
+
+@pytest.mark.parametrize("tag", ["en", "en-GB", "fi", "", "C", "ptolemaic"])
+def test_a_language_without_words_reads_as_english(tag: str) -> None:
+    assert WhyWaiting(reason="in_line").text(tag) == "Due: waits in line."
+
+
 def test_what_is_not_known_is_left_out() -> None:
     assert WhyWaiting(reason="in_line", key="work", ahead=0).text() == "Due: waits in line."
     assert WhyWaiting(reason="in_line", key="work", ahead=1).text() == "Due: waits in line, behind 1 other."

@@ -133,7 +133,7 @@ def test_paths_and_columns_are_understood() -> None:
         ("select=a->", 4),
         ("select=a:: ", 5),
         ("select=+", 2),
-        ("select=a->>--1", 5),
+        ("select=a->>--1", 6),
         ("select=a,b(c", 6),
         ("select=(a)", 1),
         ("select=a b!c", 6),
@@ -195,6 +195,35 @@ def test_for_a_call_the_value_decides_between_filter_and_argument() -> None:
 def test_what_follows_a_closed_list_or_tree_is_passed_over_as_by_postgrest() -> None:
     assert parse_filter(A, "in.(1,2)x").value == ("1", "2")
     assert parse_logic("or", "(a.eq.1))") == ((), Logic("or", (Filter(A, "eq", "1"),)))
+
+
+@pytest.mark.parametrize("text", ["r(a))", "r(a)x", "r(a)(", "a)", "a)x", "*)"])
+def test_what_follows_the_end_of_a_select_list_is_passed_over_as_by_postgrest(text: str) -> None:
+    assert parse_select(text) == parse_select(text[: text.index(")") + 1] if "(" in text else text[0])
+
+
+@pytest.mark.parametrize("text", ["*x", "count()x", "r(*x)", "r(a(b)x)"])
+def test_what_follows_an_item_of_a_select_list_is_not(text: str) -> None:
+    with pytest.raises(RestError):
+        parse_select(text)
+
+
+@pytest.mark.parametrize(
+    ("query", "details"),
+    [
+        ("a=5", 'unexpected "5" expecting "not" or operator (eq, gt, ...)'),
+        ("a=not.5", 'unexpected "5" expecting operator (eq, gt, ...)'),
+        ("select=a->>--1", 'unexpected "-" expecting digit'),
+        (
+            "select=a->>.",
+            'unexpected "." expecting "-", digit or any non reserved character different from: .,>()',
+        ),
+    ],
+)
+def test_what_could_have_come_is_said_in_postgrests_words(query: str, details: str) -> None:
+    with pytest.raises(RestError) as refused:
+        parse_query(query.encode())
+    assert refused.value.details == details
 
 
 def test_blanks_in_a_list_or_tree_are_no_part_of_the_first_value() -> None:

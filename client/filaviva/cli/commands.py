@@ -1,7 +1,8 @@
-"""The subcommands of `filaviva`: whatever installed packages offer in the entry-point group `filaviva.commands`.
+"""The subcommands of `filaviva`: those of the library, and whatever installed packages offer beside them.
 
-An entry point is a plain function that typer makes a command of. By convention an extra of the same name brings
-what it needs: `filaviva worker` comes with `filaviva[worker]`.
+Each is named by where its function stands, and imported when it is asked for. Packages offer theirs in the
+entry-point group `filaviva.commands`; by convention an extra of the same name brings what one needs:
+`filaviva worker` comes with `filaviva[worker]`.
 """
 
 import sys
@@ -14,24 +15,53 @@ from typer.core import TyperGroup
 
 GROUP = "filaviva.commands"
 
+_OWN = {
+    "Jobs": {
+        "enqueue": "filaviva.cli.enqueue:enqueue",
+        "watch": "filaviva.cli.watch:watch",
+        "jobs": "filaviva.cli.jobs:jobs",
+        "why": "filaviva.cli.jobs:why",
+        "stats": "filaviva.cli.jobs:stats",
+        "cancel": "filaviva.cli.change:cancel",
+        "retry": "filaviva.cli.change:retry",
+        "resolve": "filaviva.cli.change:resolve",
+        "replay": "filaviva.cli.change:replay",
+    },
+    "Operators": {
+        "queues": "filaviva.cli.queues:queues",
+        "pause": "filaviva.cli.queues:pause",
+        "resume": "filaviva.cli.queues:resume",
+        "limits": "filaviva.cli.queues:limits",
+        "alerts": "filaviva.cli.queues:alerts",
+        "redrive": "filaviva.cli.many:redrive",
+        "prune": "filaviva.cli.many:prune",
+        "purge": "filaviva.cli.many:purge",
+        "ping": "filaviva.cli.ping:ping",
+    },
+}
+_OFFERED = "Programs"
+
 
 class _Found(TyperGroup):
     """A group that imports a subcommand only when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the subcommands."""
-        return sorted(point.name for point in entry_points(group=GROUP))
+        """The names of the subcommands, in the order of the help."""
+        offered = sorted(point.name for point in entry_points(group=GROUP))
+        return [*(name for commands in _OWN.values() for name in commands), *offered]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The subcommand of that name, or one that says what is missing."""
+        for panel, commands in _OWN.items():
+            if cmd_name in commands:
+                own = EntryPoint(cmd_name, commands[cmd_name], GROUP)
+                return _command(cmd_name, own.load(), panel)
         for point in entry_points(group=GROUP, name=cmd_name):
-            return _command(point)
+            return _offered(point)
         return None
 
 
-application = typer.Typer(
-    name="filaviva", cls=_Found, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+application = typer.Typer(name="filaviva", cls=_Found, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @application.callback(invoke_without_command=True)
@@ -46,18 +76,24 @@ def filaviva(
 
 def run() -> None:
     """Parse the arguments of the process and run what they name."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a job may hold what the terminal cannot write
     application()
 
 
-def _command(point: EntryPoint) -> Any:
-    any_arguments: dict[str, bool] = {}
+def _offered(point: EntryPoint) -> Any:
     try:
-        function: Callable[..., None] = point.load()
+        return _command(point.name, point.load(), _OFFERED)
     except ImportError as problem:
         function = _missing(point.name, problem)
-        any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}  # they are right, and not looked at
+        # The arguments are right, and not looked at.
+        return _command(point.name, function, _OFFERED, ignore_unknown_options=True, allow_extra_args=True)
+
+
+def _command(name: str, function: Callable[..., None], panel: str, **settings: bool) -> Any:
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(point.name, context_settings=any_arguments)(function)
+    alone.command(name, context_settings=settings, rich_help_panel=panel)(function)
     return typer.main.get_command(alone)
 
 

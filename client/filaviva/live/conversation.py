@@ -1,0 +1,97 @@
+"""The live view of a conversation: who is typing in it, and a word to the others that there is a new message."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from filaviva.live.callback import Callback, OnChange
+from filaviva.live.context import LiveContext
+from filaviva.live.private_channel import PrivateChannel
+from filaviva.live.typing import TypingCleaner, TypingSender, TypingTimes, TypingUser, TypingUsers
+from filaviva.live.view import LiveView
+
+NEW_MESSAGE = "message_notification"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationState:
+    """A conversation at one moment.
+
+    Attributes:
+        typing_users: who of the others is typing, whoever began first before the others.
+        is_connected: whether what others do arrives now.
+    """
+
+    typing_users: tuple[TypingUser, ...]
+    is_connected: bool
+
+
+class LiveConversation(LiveView[ConversationState]):
+    """What goes on in a conversation beside its messages; made by `FilaViva.conversation`."""
+
+    def __init__(
+        self,
+        context: LiveContext,
+        conversation_id: UUID,
+        *,
+        name: str | None = None,
+        times: TypingTimes | None = None,
+        on_message: OnChange[Mapping[str, Any]] | None = None,
+        on_change: OnChange[ConversationState] | None = None,
+    ) -> None:
+        times = times or TypingTimes()
+        self._own = {"user_id": context.user_id, "name": name}
+        self._on_message = Callback(on_message) if on_message is not None else None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._channel = PrivateChannel(context.rooms, f"conversa:{conversation_id}", on_broadcast=self._heard)
+        self._typing = TypingUsers(context.user_id, times, asyncio.get_running_loop().time)
+        self._sender = TypingSender(self._send_typing, times)
+        super().__init__(context, [self._channel, TypingCleaner(self._typing.clean, times)], on_change)
+
+    @property
+    def current(self) -> ConversationState:
+        """The conversation as it is known now."""
+        return ConversationState(tuple(self._typing.users), self._channel.is_live)
+
+    @property
+    def typing_users(self) -> list[TypingUser]:
+        """Who of the others is typing."""
+        return self._typing.users
+
+    async def send_typing_indicator(self, typing: bool) -> None:
+        """Call with True at every keystroke, with False when the message was sent or given up.
+
+        Others hear of the first keystroke and, 3 s after the last, of the end. Without a connection nothing is sent
+        and nothing is kept.
+        """
+        await (self._sender.keystroke() if typing else self._sender.stop())
+
+    async def notify_new_message(self, message: Mapping[str, Any]) -> None:
+        """Tell the others about a message that was stored, so that they show it at once.
+
+        Raises:
+            Unavailable: there is no connection. The others find the message when they read.
+            PayloadTooLarge: more than a broadcast may carry.
+        """
+        await self._sender.stop()
+        await self._channel.send(NEW_MESSAGE, message)
+
+    async def close(self) -> None:
+        """Say that typing is over, and leave."""
+        await self._sender.close()
+        await super().close()
+        if self._on_message is not None:
+            self._on_message.close()
+
+    async def _send_typing(self, event: str) -> None:
+        await self._channel.send(event, self._own)
+
+    def _heard(self, event: str, payload: Mapping[str, Any]) -> None:
+        if event == NEW_MESSAGE and self._on_message is not None:
+            task = asyncio.get_running_loop().create_task(self._on_message.call(payload))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        elif self._typing.heard(event, payload):
+            self.note_change()
