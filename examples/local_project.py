@@ -30,6 +30,21 @@ class StartError(RuntimeError):
     """A part of the project did not come up; the message says which, and why or the end of its log."""
 
 
+_DOUBLES = {
+    "TIKTOK": "tiktok",
+    "INSTAGRAM": "instagram",
+    "INSTAGRAM_LOGIN": "instagram",
+    "FACEBOOK": "facebook",
+    "FACEBOOK_VIDEO": "facebook",
+    "THREADS": "threads",
+    "YOUTUBE": "youtube",
+    "X": "x",
+    "LINKEDIN": "linkedin",
+    "FILAVIVA_OAUTH": "oauth",
+}
+"""Whose address is set, and the double that answers there."""
+
+
 @dataclass(slots=True)
 class LocalProject:
     """Use it as a context manager; the addresses and keys are set once it is entered.
@@ -114,8 +129,7 @@ class LocalProject:
             "SUPABASE_ANON_KEY": self.anon_key,
             "SUPABASE_SERVICE_ROLE_KEY": self.service_role_key,
             "CRON_SECRET": self.cron_secret,
-            "TIKTOK_BASE_URL": f"{self.providers_url}/tiktok",
-            "INSTAGRAM_BASE_URL": f"{self.providers_url}/instagram",
+            **{f"{name}_BASE_URL": f"{self.providers_url}/{double}" for name, double in _DOUBLES.items()},
             "FILAVIVA_POLL_SCALE": "0.05",  # the doubles are done at once; the platforms want seconds
         }
 

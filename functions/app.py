@@ -11,19 +11,29 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from functions.check_health import check_health
+from functions.complete_connection import complete_connection
+from functions.connect_account import connect_account
+from functions.disconnect_account import disconnect_account
 from functions.drain_queue import drain_queue
 from functions.enqueue_jobs import enqueue_jobs
 from functions.enqueue_publications import enqueue_publications
+from functions.list_accounts import list_accounts
 from functions.process_publication import process_publication
 from functions.read_job import read_job
 from functions.settings import Settings
+from functions.sign_uploads import sign_uploads
 from functions.web.endpoint import unknown_path, wrong_method
 from functions.web.services import Services
 
 ENDPOINTS: dict[str, Any] = {  # the framework's decorator forgets that they are `Endpoint`s
     "/api/jobs": enqueue_jobs,
     "/api/jobs/{id}": read_job,
+    "/api/media/uploads": sign_uploads,
     "/api/publications/enqueue": enqueue_publications,
+    "/api/accounts": list_accounts,
+    "/api/accounts/{id}": disconnect_account,
+    "/api/accounts/{platform}/connect": connect_account,
+    "/api/accounts/{platform}/callback": complete_connection,
     "/api/internal/process-publication": process_publication,
     "/api/queue/process": drain_queue,
     "/api/health": check_health,

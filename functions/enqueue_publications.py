@@ -11,9 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from filaviva.rpc import Rpc
 from functions.jobs.outcomes import JobError
-from functions.platforms.media import check_media_url
-from functions.platforms.options import OPTIONS, Option, Problem, validate
+from functions.platforms.media_urls import check_lifetime, check_media_url
+from functions.platforms.options import OPTIONS, find_option
 from functions.platforms.post import MediaFile
+from functions.platforms.rules import Option
+from functions.platforms.validation import Problem, validate
 from functions.settings import Settings
 from functions.web.bodies import check, idempotency_key, read_object
 from functions.web.endpoint import Call, endpoint
@@ -44,13 +46,14 @@ class PublicationRequest(_Camel):
     captions: Captions = Captions()
     settings: dict[str, dict[str, Any]] = {}
 
-    def caption_for(self, option: str) -> str:
+    def caption_for(self, option: Option) -> str:
         """The option's own caption, else the universal one."""
-        return self.captions.specific.get(option, self.captions.universal)
+        specific = self.captions.specific
+        return next((specific[name] for name in option.names if name in specific), self.captions.universal)
 
-    def settings_for(self, option: str) -> dict[str, Any]:
+    def settings_for(self, option: Option) -> dict[str, Any]:
         """The option's part of the settings."""
-        return self.settings.get(option, {})
+        return next((self.settings[name] for name in option.names if name in self.settings), {})
 
 
 @functions_framework.aio.http
@@ -69,8 +72,8 @@ async def enqueue_publications(call: Call) -> Response:
 
     rejected = [
         {"platform": option.name, "code": problem.code, "message": problem.message, "field": problem.field}
-        for option in options
-        for problem in _problems(option, request, accounts, call.services.settings)
+        for index, option in enumerate(options)
+        for problem in _problems(option, f"selectedOptions.{index}", request, accounts, call.services.settings)
     ]
     refused = {entry["platform"] for entry in rejected}
     accepted = [option for option in options if option.name not in refused]
@@ -93,23 +96,25 @@ async def enqueue_publications(call: Call) -> Response:
 
 
 def _options(request: PublicationRequest) -> list[Option]:
-    """The selected options; unknown or repeated names refuse the whole request."""
-    for index, name in enumerate(request.selected_options):
-        if name in request.selected_options[:index]:
-            hint = "Select every option once."
-            raise bad_request("duplicate_option", f"{name:.50} is selected twice.", hint, f"selectedOptions.{index}")
-        _known(name, f"selectedOptions.{index}")
-    for name in request.captions.specific:
-        _known(name, f"captions.specific.{name:.50}")
-    for name in request.settings:
-        _known(name, f"settings.{name:.50}")
-    return [OPTIONS[name] for name in request.selected_options]
+    """The selected options; unknown or repeated names refuse the whole request, wherever they stand."""
+    options = _each_once({f"selectedOptions.{index}": name for index, name in enumerate(request.selected_options)})
+    _each_once({f"captions.specific.{name:.50}": name for name in request.captions.specific})
+    _each_once({f"settings.{name:.50}": name for name in request.settings})
+    return options
 
 
-def _known(name: str, field: str) -> None:
-    if name not in OPTIONS:
-        hint = f"The options are {', '.join(sorted(OPTIONS))}."
-        raise bad_request("unknown_option", f"There is no option {name[:50]!r}.", hint, field)
+def _each_once(named: dict[str, str]) -> list[Option]:
+    """The option behind each name or alias; the keys are the fields where the names stand."""
+    options: list[Option] = []
+    for field, name in named.items():
+        option = find_option(name)
+        if option is None:
+            hint = f"The options are {', '.join(sorted(OPTIONS))}."
+            raise bad_request("unknown_option", f"There is no option {name[:50]!r}.", hint, field)
+        if option in options:
+            raise bad_request("duplicate_option", f"{option.name} is named twice.", "Name every option once.", field)
+        options.append(option)
+    return options
 
 
 async def _accounts(database: Rpc, user_id: UUID, options: Sequence[Option]) -> dict[str, str]:
@@ -120,9 +125,8 @@ async def _accounts(database: Rpc, user_id: UUID, options: Sequence[Option]) -> 
 
 
 def _problems(
-    option: Option, request: PublicationRequest, accounts: dict[str, str], settings: Settings
+    option: Option, field: str, request: PublicationRequest, accounts: dict[str, str], settings: Settings
 ) -> Iterator[Problem]:
-    field = f"selectedOptions.{request.selected_options.index(option.name)}"
     match accounts.get(option.platform):
         case None:
             yield Problem("account_missing", f"No {option.platform} account is connected.", field)
@@ -131,18 +135,18 @@ def _problems(
             yield Problem("reconnect_required", message, field)
     for index, file in enumerate(request.media_files):
         try:
-            check_media_url(file.url, settings)
+            check_media_url(file.url, settings, request.user_id)
+            check_lifetime(file.url, settings, request.user_id)
         except JobError as error:
             yield Problem(error.code, error.message, f"mediaFiles.{index}.url")
-    caption = request.caption_for(option.name)
-    yield from validate(option, request.media_files, caption, request.settings_for(option.name))
+    yield from validate(option, request.media_files, request.caption_for(option), request.settings_for(option))
 
 
 def _job(option: Option, request: PublicationRequest, key: str | None, correlation_id: str) -> dict[str, Any]:
     content = {
-        "mediaFiles": [file.model_dump() for file in request.media_files],
-        "caption": request.caption_for(option.name),
-        "settings": request.settings_for(option.name),
+        "mediaFiles": [file.model_dump(exclude_none=True) for file in request.media_files],
+        "caption": request.caption_for(option),
+        "settings": request.settings_for(option),
     }
     return {
         "kind": KIND,

@@ -57,11 +57,18 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_value)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+ClientId = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 
 
 def _named(*names: str, remedy: str, **rest: Any) -> Any:
     """A field read from the first of `names` that is set; `remedy` says what to set it to."""
     return Field(validation_alias=AliasChoices(*names), description=remedy, **rest)
+
+
+def _client(platform: str, part: str) -> Any:
+    """A field of the operator's app at a platform, read from `<PLATFORM>_CLIENT_<PART>`."""
+    remedy = f"the client {part.lower()} of your app at {platform}, as docs/accounts.md says"
+    return _named(f"{platform.upper()}_CLIENT_{part}", remedy=remedy, default=None)
 
 
 class Settings(BaseModel):
@@ -106,10 +113,105 @@ class Settings(BaseModel):
         default="v26.0",
         pattern=r"^v\d+\.\d+$",
     )
+    instagram_login_base_url: WebAddress = _named(
+        "INSTAGRAM_LOGIN_BASE_URL",
+        remedy="the address of Instagram's Graph API for accounts that signed in with Instagram itself",
+        default="https://graph.instagram.com",
+    )
+    facebook_base_url: WebAddress = _named(
+        "FACEBOOK_BASE_URL", remedy="the address of Facebook's Graph API", default="https://graph.facebook.com"
+    )
+    facebook_video_base_url: WebAddress = _named(
+        "FACEBOOK_VIDEO_BASE_URL",
+        remedy="the address that Facebook takes videos of the feed at",
+        default="https://graph-video.facebook.com",
+    )
+    facebook_api_version: str = _named(
+        "FACEBOOK_API_VERSION",
+        remedy="a version of the Graph API, such as v26.0",
+        default="v26.0",
+        pattern=r"^v\d+\.\d+$",
+    )
+    threads_base_url: WebAddress = _named(
+        "THREADS_BASE_URL", remedy="the address of the Threads API", default="https://graph.threads.net"
+    )
+    threads_api_version: str = _named(
+        "THREADS_API_VERSION",
+        remedy="a version of the Threads API, such as v1.0",
+        default="v1.0",
+        pattern=r"^v\d+\.\d+$",
+    )
+    linkedin_base_url: WebAddress = _named(
+        "LINKEDIN_BASE_URL", remedy="the address of LinkedIn's API", default="https://api.linkedin.com"
+    )
+    linkedin_api_version: str = _named(
+        "LINKEDIN_API_VERSION",
+        remedy="a month of LinkedIn's API, such as 202607; each is served for about a year",
+        default="202607",
+        pattern=r"^20\d{2}(0[1-9]|1[0-2])$",
+    )
+    x_base_url: WebAddress = _named("X_BASE_URL", remedy="the address of X's API", default="https://api.x.com")
+    youtube_base_url: WebAddress = _named(
+        "YOUTUBE_BASE_URL", remedy="the address of Google's API", default="https://www.googleapis.com"
+    )
+    site_url: WebAddress | None = _named(
+        "SITE_URL",
+        "NEXT_PUBLIC_SITE_URL",
+        remedy="the address of the site, such as https://app.example.com; the functions answer under its /api",
+        default=None,
+    )
+    """Platforms send users back to it when they connect an account."""
+    accounts_page: str = _named(
+        "FILAVIVA_ACCOUNTS_PAGE",
+        remedy="the page of the site that lists the accounts, such as /settings/accounts",
+        default="/",
+        pattern=r"^/([\w.-][\w./-]*)?$",
+    )
+    oauth_base_url: WebAddress | None = _named(
+        "FILAVIVA_OAUTH_BASE_URL",
+        remedy="a server that stands for the platforms' sign-in servers, for tests; leave it unset in production",
+        default=None,
+    )
+    tiktok_client_key: ClientId | None = _client("TikTok", "KEY")
+    tiktok_client_secret: HeaderSecret | None = _client("TikTok", "SECRET")
+    facebook_client_id: ClientId | None = _client("Facebook", "ID")
+    facebook_client_secret: HeaderSecret | None = _client("Facebook", "SECRET")
+    instagram_client_id: ClientId | None = _client("Instagram", "ID")
+    instagram_client_secret: HeaderSecret | None = _client("Instagram", "SECRET")
+    threads_client_id: ClientId | None = _client("Threads", "ID")
+    threads_client_secret: HeaderSecret | None = _client("Threads", "SECRET")
+    youtube_client_id: ClientId | None = _client("YouTube", "ID")
+    youtube_client_secret: HeaderSecret | None = _client("YouTube", "SECRET")
+    x_client_id: ClientId | None = _client("X", "ID")
+    x_client_secret: HeaderSecret | None = _client("X", "SECRET")
+    linkedin_client_id: ClientId | None = _client("LinkedIn", "ID")
+    linkedin_client_secret: HeaderSecret | None = _client("LinkedIn", "SECRET")
+
     media_allowed_hosts: Hosts = _named(
         "MEDIA_ALLOWED_HOSTS", remedy="hosts that media may come from, separated by commas", default=()
     )
 
+    platform_connect_seconds: float = _named(
+        "FILAVIVA_PLATFORM_CONNECT_SECONDS",
+        remedy="seconds that connecting to a platform may take, 0.01 to 600",
+        default=10,
+        ge=0.01,
+        le=600,
+    )
+    platform_answer_seconds: float = _named(
+        "FILAVIVA_PLATFORM_ANSWER_SECONDS",
+        remedy="seconds that a platform may take to answer a call, 0.01 to 600",
+        default=30,
+        ge=0.01,
+        le=600,
+    )
+    platform_upload_seconds: float = _named(
+        "FILAVIVA_PLATFORM_UPLOAD_SECONDS",
+        remedy="seconds that a platform may take over a part of an upload, 0.01 to 3600",
+        default=300,
+        ge=0.01,
+        le=3600,
+    )
     poll_scale: float = _named(
         "FILAVIVA_POLL_SCALE",
         remedy="how fast the platforms are polled, 0.01 to 10: below 1 is oftener than they ask for",

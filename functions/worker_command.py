@@ -6,7 +6,6 @@ import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
-import httpx
 import structlog
 import typer
 import uvloop
@@ -14,7 +13,7 @@ import uvloop
 from functions.jobs import registry
 from functions.settings import Settings, SettingsError
 from functions.web.logs import Lines, get_logger, redact
-from functions.web.services import OUTSIDE_TIMEOUT
+from functions.web.outside import outside_client
 from functions.worker.ledger import LedgerRefused, LedgerUnavailable
 from functions.worker.postgres_ledger import PostgresLedger
 from functions.worker.process import WorkerProcess
@@ -62,7 +61,7 @@ async def _run(
     registry.load()
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
-    async with httpx.AsyncClient(timeout=OUTSIDE_TIMEOUT) as http, PostgresLedger(url) as ledger:
+    async with outside_client(settings) as http, PostgresLedger(url) as ledger:
         process = WorkerProcess(
             settings, ledger, http, queues=queues, concurrency=concurrency, log=log, stopping=stopping
         )

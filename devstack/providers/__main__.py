@@ -18,8 +18,16 @@ def main() -> None:
         default=1,
         help='polls that answer "still processing" before a post is ready (default: %(default)s)',
     )
+    parser.add_argument(
+        "--latency-ms",
+        type=float,
+        default=0,
+        help="milliseconds that every step of a platform takes before it begins (default: %(default)s)",
+    )
     arguments = parser.parse_args()
-    rules = ProviderRules(processing_polls=arguments.processing_polls)
+    rules = ProviderRules(
+        processing_polls=arguments.processing_polls, latency_seconds=max(0, arguments.latency_ms) / 1000
+    )
     make_server(make_providers(rules), arguments.host, arguments.port).run()
 
 

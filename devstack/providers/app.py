@@ -7,33 +7,51 @@
 An access token is `double:<external id of the account>`; anything else is refused as a bad token.
 """
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from devstack.providers import instagram, tiktok
+from devstack.providers.double import Double
+from devstack.providers.facebook.double import Facebook
 from devstack.providers.faults import Fault
-from devstack.providers.instagram import Instagram
-from devstack.providers.tiktok import TikTok
+from devstack.providers.instagram.double import Instagram
+from devstack.providers.linkedin.double import LinkedIn
+from devstack.providers.oauth import OAuth
+from devstack.providers.threads.double import Threads
+from devstack.providers.tiktok.double import TikTok
 from devstack.providers.world import ProviderRules, World
+from devstack.providers.x.double import X
+from devstack.providers.youtube.double import YouTube
 
-STEPS = {"tiktok": tiktok.STEPS, "instagram": instagram.STEPS}
+DOUBLES: tuple[type[Double], ...] = (
+    Facebook,
+    Instagram,
+    LinkedIn,
+    OAuth,
+    Threads,
+    TikTok,
+    X,
+    YouTube,
+)
+STEPS = {double.name: double.steps for double in DOUBLES}
 """The steps of each provider that a fault can name."""
 
 
 def make_providers(rules: ProviderRules | None = None) -> Starlette:
     """A new application with a state of its own."""
     world = World(rules or ProviderRules())
-    control = ControlPlane(world, TikTok(world), Instagram(world))
+    doubles = [double(world) for double in DOUBLES]
+    control = ControlPlane(world, doubles)
     return Starlette(
         routes=[
             Route("/_ledger", control.read_ledger, methods=["GET"]),
             Route("/_faults", control.put_fault, methods=["PUT"]),
             Route("/_state", control.forget, methods=["DELETE"]),
-            Mount("/tiktok", routes=control.tiktok.routes()),
-            Mount("/instagram", routes=control.instagram.routes()),
+            *(Mount(f"/{double.name}", routes=double.routes()) for double in doubles),
         ]
     )
 
@@ -41,10 +59,9 @@ def make_providers(rules: ProviderRules | None = None) -> Starlette:
 class ControlPlane:
     """What tests and people use to look at the doubles and to break them."""
 
-    def __init__(self, world: World, tiktok: TikTok, instagram: Instagram) -> None:
+    def __init__(self, world: World, doubles: Sequence[Double]) -> None:
         self.world = world
-        self.tiktok = tiktok
-        self.instagram = instagram
+        self.doubles = doubles
 
     async def read_ledger(self, request: Request) -> Response:
         """The effects that match the query."""
@@ -65,10 +82,9 @@ class ControlPlane:
         return JSONResponse(fault.model_dump())
 
     async def forget(self, request: Request) -> Response:
-        """Start afresh; numbers go on, so an old id never means a new post."""
+        """Start afresh."""
         self.world.ledger.effects.clear()
         self.world.faults.waiting.clear()
-        self.tiktok.uploads.clear()
-        self.instagram.containers.clear()
-        self.instagram.posts.clear()
+        for double in self.doubles:
+            double.forget()
         return Response(status_code=204)

@@ -12,7 +12,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -40,7 +40,7 @@ class Fault(BaseModel):
 class Dialect(Protocol):
     """How one provider words the errors that any step can meet."""
 
-    name: str
+    name: ClassVar[str]
 
     def server_error(self) -> Response:
         """The answer of a provider that broke."""

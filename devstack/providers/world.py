@@ -21,6 +21,10 @@ class ProviderRules:
     """Polls that answer "still processing" before a post or a container is ready."""
     instagram_quota_total: int = 10_000
     """Posts an account may make in 24 hours. The real limit is 50 or 100; load tests make more."""
+    threads_quota_total: int = 10_000
+    """The same for Threads, whose real limit is 250."""
+    latency_seconds: float = 0
+    """How long every step takes before it begins, as a platform on another continent does."""
 
 
 @dataclass(slots=True)
@@ -45,6 +49,9 @@ def token_for(account: str) -> str:
 
 
 def account_of(token: str) -> str | None:
-    """Whose token this is; None for a token that the doubles refuse, which is any other shape."""
+    """Whose token this is; None for a token that the doubles refuse, which is any other shape.
+
+    What follows a ``#`` tells the tokens of one account apart.
+    """
     account = token.removeprefix(TOKEN_PREFIX)
-    return account if account and account != token else None
+    return account.partition("#")[0] or None if account != token else None

@@ -4,8 +4,9 @@ The platform's adapter prepares all that can be undone; `ctx.commit` records the
 irreversible call follows. From there on the job only asks the platform what became of the post.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,12 +37,19 @@ from functions.platforms.answers import (
     TryAgain,
 )
 from functions.platforms.catalogue import build_platform
-from functions.platforms.media import check_media_url
-from functions.platforms.options import OPTIONS, validate
+from functions.platforms.media_urls import check_media_url
+from functions.platforms.oauth.session import AccountBusy, AccountSession
+from functions.platforms.options import OPTIONS, find_option
 from functions.platforms.post import Account, MediaFile, Platform, Post
+from functions.platforms.rules import Option
+from functions.platforms.stored_media import with_fresh_urls
+from functions.platforms.validation import validate
 
 LONGEST_QUOTA_WAIT_SECONDS = 86_400
 """The platforms count their caps over a day; a longer wait would publish a post nobody expects any more."""
+
+RECONNECT_LOOK_SECONDS = 300
+"""How often to see whether the owner has connected the account again, where the post may be out already."""
 
 
 class Content(BaseModel):
@@ -64,9 +72,9 @@ class PublishPost(BaseModel):
     """The option's platform; limits count by it."""
     content: Content
 
-    def post(self) -> Post:
+    def post(self, option: Option) -> Post:
         """The post as adapters take it."""
-        return Post(self.option, self.content.media_files, self.content.caption, self.content.settings)
+        return Post(option.name, self.content.media_files, self.content.caption, self.content.settings)
 
 
 class Checkpoint(BaseModel):
@@ -78,6 +86,8 @@ class Checkpoint(BaseModel):
     """The adapter's own state: ids of containers and uploads."""
     looks: int = 0
     """Looks made since the platform began its present piece of work."""
+    account: str = ""
+    """The account that `remote` belongs to, by the platform's id."""
 
 
 @handler("publish_post", payload=PublishPost)
@@ -86,9 +96,9 @@ async def publish_post(job: ClaimedJob, payload: PublishPost, ctx: Context) -> O
     if job.committed:
         return await find_post(job, payload, ctx)
     try:
-        _check_option(payload)
-        _check_content(payload, ctx)
-        publication = await _begin(job, payload, ctx)
+        option = _option(payload)
+        _check_content(job, option, payload, ctx)
+        publication = await _begin(job, option, payload, ctx)
     except JobError as error:
         return Reject(error)
     return await publication.run()
@@ -98,44 +108,55 @@ async def publish_post(job: ClaimedJob, payload: PublishPost, ctx: Context) -> O
 async def find_post(job: ClaimedJob, payload: PublishPost, ctx: Context) -> Outcome:
     """Find out what became of a post whose irreversible call was made, or may have been made."""
     try:
-        _check_option(payload)
-        publication = await _begin(job, payload, ctx)
+        publication = await _begin(job, _option(payload), payload, ctx)
     except JobError as error:
         return Unconfirmed(error)
     return await publication.follow()
 
 
-def _check_option(payload: PublishPost) -> None:
-    option = OPTIONS.get(payload.option)
+def _option(payload: PublishPost) -> Option:
+    option = find_option(payload.option)
     if option is None:
         raise JobError("unknown_option", f"There is no option {payload.option}; there are {', '.join(OPTIONS)}.")
     if payload.platform != option.platform:
         raise JobError("platform_mismatch", f"The platform of {option.name} is {option.platform}.")
+    return option
 
 
-def _check_content(payload: PublishPost, ctx: Context) -> None:
+def _check_content(job: ClaimedJob, option: Option, payload: PublishPost, ctx: Context) -> None:
     """The enqueue endpoint has looked already, but it is not the only way in."""
     content = payload.content
-    problems = validate(OPTIONS[payload.option], content.media_files, content.caption, content.settings)
+    problems = validate(option, content.media_files, content.caption, content.settings)
     if problems:
         fields = [problem.field for problem in problems]
         raise JobError(problems[0].code, problems[0].message, {"fields": fields})
     for file in content.media_files:
-        check_media_url(file.url, ctx.settings)
+        check_media_url(file.url, ctx.settings, job.user_id)
 
 
-async def _begin(job: ClaimedJob, payload: PublishPost, ctx: Context) -> "_Publication":
-    credentials = await ctx.account(payload.platform)
+async def _begin(job: ClaimedJob, option: Option, payload: PublishPost, ctx: Context) -> "_Publication":
+    credentials = await ctx.account(option.platform)
     if credentials is None:
-        message = f"No {payload.platform} account is connected. Connect one, then try again."
+        message = f"No {option.platform} account is connected. Connect one, then try again."
         raise JobError("account_missing", message)
     return _Publication(
         ctx=ctx,
-        platform=build_platform(payload.platform, ctx.http, ctx.settings),
-        post=payload.post(),
-        account=Account(credentials["external_id"], credentials["access_token"]),
-        checkpoint=Checkpoint.model_validate(job.checkpoint or {}),
+        platform=build_platform(option.platform, ctx.http, ctx.settings),
+        owner=job.user_id,
+        post=payload.post(option),
+        session=AccountSession(ctx, option.platform, credentials),
+        checkpoint=_checkpoint(job, credentials["external_id"]),
     )
+
+
+def _checkpoint(job: ClaimedJob, account: str) -> Checkpoint:
+    """Where an earlier run has left off. What it began on another account is of no use to this one."""
+    checkpoint = Checkpoint.model_validate(job.checkpoint or {})
+    if checkpoint.account in {"", account}:
+        return checkpoint.model_copy(update={"account": account})
+    if job.committed:
+        raise JobError("account_changed", "Another account was connected since. Look at the one that the post went to.")
+    return Checkpoint(account=account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +165,19 @@ class _Publication:
 
     ctx: Context
     platform: Platform
+    owner: UUID | None
     post: Post
-    account: Account
+    session: AccountSession
     checkpoint: Checkpoint
 
     async def run(self) -> Outcome:
         """Prepare, commit, and make the irreversible call."""
         try:
-            prepared = await self.platform.prepare(
-                self.post, self.account, self.checkpoint.remote, self.checkpoint.looks
-            )
+            await self.session.freshen()
+            readable = await self._with_fresh_urls()
+            prepared = await self.session.call(readable._prepare)
+        except AccountBusy as busy:
+            return Snooze(timedelta(seconds=busy.after_seconds))
         except CallFailed as failed:
             return self._not_begun(failed.failure)
         if isinstance(prepared, Pending):
@@ -162,13 +186,15 @@ class _Publication:
             return Done(prepared.result)
         if self.ctx.cancelled.is_set():
             return Cancelled()
-        return await self._finish(prepared)
+        return await readable._finish(prepared)
 
     async def follow(self) -> Outcome:
         """Ask the platform what became of the post."""
-        looks = self.checkpoint.looks
         try:
-            found = await self.platform.poll(self.post, self.account, self.checkpoint.remote, looks)
+            await self.session.freshen()
+            found = await self.session.call((await self._with_urls_if_possible())._poll)
+        except AccountBusy as busy:
+            return self._wait(Pending(self.checkpoint.remote, busy.after_seconds), Unconfirmed(self._unknown()))
         except CallFailed as failed:
             return self._not_seen(failed.failure)
         if isinstance(found, Published):
@@ -177,25 +203,59 @@ class _Publication:
             return _not_published(found.reason)
         return self._wait(found, Unconfirmed(self._unknown()))
 
+    async def _with_fresh_urls(self) -> "_Publication":
+        return replace(self, post=await with_fresh_urls(self.post, self.owner, self.ctx.http, self.ctx.settings))
+
+    async def _with_urls_if_possible(self) -> "_Publication":
+        """What became of the post can be asked although its files are gone; sending the rest of one is then refused."""
+        try:
+            return await self._with_fresh_urls()
+        except CallFailed as failed:
+            self.ctx.log.info("media_without_address", code=failed.failure.error.code)
+            return self
+
+    async def _prepare(self, account: Account) -> Ready | Pending | Published:
+        return await self.platform.prepare(self.post, account, self.checkpoint.remote, self.checkpoint.looks)
+
+    async def _poll(self, account: Account) -> Pending | Published | NotPublished:
+        return await self.platform.poll(self.post, account, self.checkpoint.remote, self.checkpoint.looks)
+
     async def _finish(self, ready: Ready) -> Outcome:
         self.ctx.progress(50, "publishing")
-        await self.ctx.commit(Checkpoint(remote=ready.remote).model_dump())
+        await self.ctx.commit(self._next(ready.remote))
         try:
-            finished = await self.platform.finish(self.post, self.account, ready.remote)
+            finished = await self.platform.finish(self.post, self.session.account, ready.remote)
         except CallFailed as failed:
             self.ctx.log.warning("publishing_call_failed", code=failed.failure.error.code)
+            if isinstance(failed.failure, Auth):
+                return await self._refused_at_last(failed.failure)
             return _not_published(failed.failure)
         if isinstance(finished, Published):
             return Done(finished.result)
         self.ctx.progress(75, "the platform is processing the post")
-        return Snooze(timedelta(seconds=finished.after_seconds), Checkpoint(remote=finished.remote).model_dump())
+        return Snooze(timedelta(seconds=finished.after_seconds), self._next(finished.remote))
+
+    async def _refused_at_last(self, refusal: Auth) -> Outcome:
+        """The irreversible call was refused with its token. It is not repeated here: the next attempt begins anew."""
+        try:
+            await self.session.replace_refused(refusal)
+        except AccountBusy as busy:
+            return Retry(refusal.error, busy.after_seconds)
+        except CallFailed as failed:
+            return _not_published(failed.failure)
+        except Exception:  # such as a database that does not answer: what is certain is that nothing was published
+            self.ctx.log.exception("the account's token could not be renewed")
+        return Retry(refusal.error)
+
+    def _next(self, remote: JsonObject, looks: int = 0) -> JsonObject:
+        """The checkpoint for the next run."""
+        return Checkpoint(remote=remote, looks=looks, account=self.checkpoint.account).model_dump()
 
     def _wait(self, pending: Pending, too_long: Outcome) -> Outcome:
         looks = self.checkpoint.looks + 1
         if looks > self.platform.polling.most_looks:
             return too_long
-        checkpoint = Checkpoint(remote=pending.remote, looks=looks)
-        return Snooze(timedelta(seconds=pending.after_seconds), checkpoint.model_dump())
+        return Snooze(timedelta(seconds=pending.after_seconds), self._next(pending.remote, looks))
 
     def _not_begun(self, failure: Failure) -> Outcome:
         """The outcome of a failure before the commit: nothing can have been published."""
@@ -210,8 +270,11 @@ class _Publication:
 
     def _not_seen(self, failure: Failure) -> Outcome:
         """The outcome of a look that failed: it says nothing about the post."""
-        if isinstance(failure, Auth | Permanent):
+        if isinstance(failure, Permanent):
             return Unconfirmed(failure.error)
+        if isinstance(failure, Auth):  # with a new sign-in the next look may tell
+            self.ctx.progress(75, f"connect the {self.platform.name} account again to see whether the post went out")
+            return self._wait(Pending(self.checkpoint.remote, RECONNECT_LOOK_SECONDS), Unconfirmed(self._unknown()))
         pause = failure.after_seconds if isinstance(failure, TryAgain | Quota) else None
         delay = max(pause or 0, self.platform.polling.delay(self.checkpoint.looks))
         return self._wait(Pending(self.checkpoint.remote, delay), Unconfirmed(self._unknown()))

@@ -10,6 +10,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, ConfigDict
 
+from functions.jobs.accounts import AccountKeeper
 from functions.jobs.outcomes import JsonObject
 from functions.settings import Settings
 
@@ -60,6 +61,10 @@ class Lease(Protocol):
     async def credentials(self, platform: str) -> JsonObject | None:
         """The owner's account on `platform` with its secrets, or None when none is connected."""
 
+    @property
+    def accounts(self) -> AccountKeeper:
+        """Where the tokens of accounts are renewed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -93,8 +98,16 @@ class Context:
         self.lease.note_progress(percent, note)
 
     async def account(self, platform: str) -> dict[str, Any] | None:
-        """The owner's connected account on `platform`: `external_id`, `access_token` and the rest."""
+        """The owner's account on `platform`, or None: `external_id`, `access_token` and the rest.
+
+        Without tokens when its `status` is `reconnect`.
+        """
         return await self.lease.credentials(platform)
+
+    @property
+    def accounts(self) -> AccountKeeper:
+        """Where the tokens of accounts are renewed; see `functions.platforms.oauth.session`."""
+        return self.lease.accounts
 
 
 class CommitRefused(Exception):  # noqa: N818 - it reports a decision, not a fault

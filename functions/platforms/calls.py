@@ -9,6 +9,7 @@ import httpx
 
 from functions.jobs.outcomes import JobError, JsonObject
 from functions.platforms.answers import Ambiguous, CallFailed, TryAgain
+from functions.settings import Settings
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures that come before the first byte of a request: it cannot have had an effect."""
@@ -24,6 +25,13 @@ class Timeouts:
     connect: float = 10
     answer: float = 30
     upload: float = 300
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Timeouts":
+        """The limits that the configuration asks for."""
+        return cls(
+            settings.platform_connect_seconds, settings.platform_answer_seconds, settings.platform_upload_seconds
+        )
 
     def for_answer(self) -> httpx.Timeout:
         """Limits of a call that carries JSON."""

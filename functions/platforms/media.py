@@ -1,4 +1,4 @@
-"""A post's media: which addresses may be fetched, and streaming a part of a file without holding it in memory."""
+"""Reading a post's media: its size, a part of it without holding it in memory, and whether a platform could pull it."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,47 +10,46 @@ from functions.jobs.outcomes import JobError
 from functions.platforms.answers import CallFailed, Permanent, TryAgain
 from functions.platforms.calls import Timeouts
 from functions.platforms.chunks import Chunk
-from functions.settings import Settings
+from functions.platforms.post import MediaFile
+from functions.web.outside import AddressRefused
 
 TOTAL = re.compile(r"bytes .+/(\d+)", re.ASCII)
 PASSING_STATUSES = frozenset({408, 425, 429})
+FIRST_BYTE = Chunk(0, 0)
+LONGEST_SIZE = 18
+"""Digits; a server that tells more means something else."""
 
 
-def check_media_url(url: str, settings: Settings) -> None:
-    """Refuse an address that media may not be fetched from.
-
-    Allowed are https addresses, the project's own origin, and the hosts of MEDIA_ALLOWED_HOSTS.
-
-    Raises:
-        JobError: `media_url_not_allowed`.
-    """
-    try:
-        address, project = httpx.URL(url), httpx.URL(settings.supabase_url)
-    except httpx.InvalidURL:
-        raise _not_allowed("is not a valid address") from None
-    if address.scheme not in ("http", "https") or not address.host or address.userinfo:
-        raise _not_allowed("must start with https:// and hold no user name")
-    own = (address.scheme, address.netloc) == (project.scheme, project.netloc)
-    listed = {address.host, address.netloc.decode("ascii")} & set(settings.media_allowed_hosts)
-    if not (own or listed or address.scheme == "https"):
-        raise _not_allowed("must start with https://, or belong to the project or to MEDIA_ALLOWED_HOSTS")
-
-
-async def measure(http: httpx.AsyncClient, url: str, timeouts: Timeouts) -> int:
+async def measure(http: httpx.AsyncClient, url: str, timeouts: Timeouts, declared: int | None = None) -> int:
     """The size of the file at `url` in bytes, as its server tells it.
 
+    Args:
+        http: the client that fetches.
+        url: a checked address.
+        timeouts: the limits of the call.
+        declared: the size that the request named and the options' limits were held against.
+
     Raises:
-        CallFailed: permanent when the file is not there or empty, to be tried again when its server is not well.
+        CallFailed: permanent when the file is not there, empty or larger than `declared`, to be tried again when
+            its server is not well.
     """
     # Asks for one byte instead of using HEAD, which signed addresses often do not allow.
-    async with _get(http, url, Chunk(0, 0), timeouts) as response:
-        match = TOTAL.fullmatch(response.headers.get("content-range", ""))
-        size = match.group(1) if match else response.headers.get("content-length", "")
-    if not size.isdecimal():
-        raise CallFailed(Permanent(JobError("media_size_unknown", "The media's server does not tell the file's size.")))
-    if int(size) == 0:
-        raise _empty()
-    return int(size)
+    async with _get(http, url, FIRST_BYTE, timeouts) as response:
+        return _size(response, declared)
+
+
+async def check_pull(http: httpx.AsyncClient, file: MediaFile, timeouts: Timeouts) -> None:
+    """Make sure that a platform which fetches media itself will find it: at this address, without a redirect.
+
+    Raises:
+        CallFailed: as `measure`, and permanent when the server gives the file another type than the request.
+    """
+    async with _get(http, file.url, FIRST_BYTE, timeouts) as response:
+        _size(response, file.size)
+        served = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if served != file.type.lower():
+        message = f"{file.name} is served as {served[:100] or 'nothing'}, but the request says {file.type}."
+        raise CallFailed(Permanent(JobError("media_type_differs", f"{message} Upload it with its own type.")))
 
 
 @asynccontextmanager
@@ -75,6 +74,9 @@ async def _get(http: httpx.AsyncClient, url: str, chunk: Chunk, timeouts: Timeou
     request = http.build_request("GET", url, headers=headers, timeout=timeouts.for_answer())
     try:
         response = await http.send(request, stream=True, follow_redirects=False)
+    except AddressRefused as error:
+        message = "The media's address leads to a host that is not a public one."
+        raise CallFailed(Permanent(JobError("media_url_not_allowed", message))) from error
     except httpx.TransportError as error:
         raise _unreachable(type(error).__name__) from error
     try:
@@ -100,6 +102,20 @@ async def _cut(response: httpx.Response, skip: int, length: int) -> AsyncGenerat
     raise _unreachable("the file is shorter than before")
 
 
+def _size(response: httpx.Response, declared: int | None) -> int:
+    """The size of the whole file of which `response` is a part."""
+    match = TOTAL.fullmatch(response.headers.get("content-range", ""))
+    size = match.group(1) if match else response.headers.get("content-length", "")
+    if not size.isascii() or not size.isdecimal() or len(size) > LONGEST_SIZE:
+        raise CallFailed(Permanent(JobError("media_size_unknown", "The media's server does not tell the file's size.")))
+    if int(size) == 0:
+        raise _empty()
+    if declared is not None and int(size) > declared:
+        message = f"The media has {size} bytes; the request says {declared}. Send the size that it has."
+        raise CallFailed(Permanent(JobError("media_size_differs", message)))
+    return int(size)
+
+
 def _check_status(status: int) -> None:
     if status in (200, 206):
         return
@@ -107,6 +123,9 @@ def _check_status(status: int) -> None:
         raise _empty()
     if status >= 500 or status in PASSING_STATUSES:
         raise _unreachable(f"answer {status}")
+    if 300 <= status < 400:
+        message = "The media's address redirects, which is not followed. Send the address that it redirects to."
+        raise CallFailed(Permanent(JobError("media_not_available", message, {"http_status": status})))
     message = f"The media cannot be read: its address answered {status}. Upload it again or make a new address."
     raise CallFailed(Permanent(JobError("media_not_available", message, {"http_status": status})))
 
@@ -117,7 +136,3 @@ def _empty() -> CallFailed:
 
 def _unreachable(reason: str) -> CallFailed:
     return CallFailed(TryAgain(JobError("media_unreachable", "The media could not be read.", {"reason": reason})))
-
-
-def _not_allowed(problem: str) -> JobError:
-    return JobError("media_url_not_allowed", f"The media's address {problem}.")

@@ -1,44 +1,32 @@
-"""The settings a user may give with an option, under the names of the publication request."""
+"""What the settings of every option have in common; each platform's own are in its package."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from functions.platforms.lengths import Unit
 
 Milliseconds = Annotated[int, Field(ge=0)]
 
 
 class OptionSettings(BaseModel):
-    """Base of all: camel case names, nothing unknown, nothing converted."""
+    """The settings a user may give with an option: camel case names, nothing unknown, nothing converted."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, alias_generator=to_camel, serialize_by_alias=True
     )
 
-    ai_generated: bool | None = None
-    """Label the post as made by AI."""
-    cover_timestamp_ms: Milliseconds | None = None
-    """Frame of the video that becomes its cover, in milliseconds from its start."""
 
+def at_most(limit: int, unit: Unit) -> AfterValidator:
+    """For a setting that is text, such as a title: at most `limit` of a platform's own units.
 
-class TikTokVideoSettings(OptionSettings):
-    """`tiktok_video`. TikTok requires that the user chooses who sees the post, so `privacy` has no default."""
+    Use: `title: Annotated[str, at_most(100, CHARACTERS)]`.
+    """
 
-    privacy: Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"]
-    allow_comments: bool = True
-    allow_duet: bool = True
-    allow_stitch: bool = True
-    brand_content: bool = False
-    """The post advertises somebody else's business."""
-    brand_organic: bool = False
-    """The post advertises the account's own business."""
+    def check(text: str) -> str:
+        if (length := unit.measure(text)) > limit:
+            raise ValueError(f"takes at most {limit} {unit.name}; this has {length}")
+        return text
 
-    @model_validator(mode="after")
-    def _branded_content_is_visible(self) -> Self:
-        if self.brand_content and self.privacy == "SELF_ONLY":
-            raise ValueError("branded content cannot have the privacy SELF_ONLY")
-        return self
-
-
-class InstagramFeedSettings(OptionSettings):
-    """`instagram_feed`: nothing beyond the common ones."""
+    return AfterValidator(check)

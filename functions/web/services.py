@@ -15,10 +15,10 @@ from starlette.requests import Request
 
 from functions.settings import Settings
 from functions.web.logs import get_logger
+from functions.web.outside import outside_client
 
 T = TypeVar("T")
 
-OUTSIDE_TIMEOUT = httpx.Timeout(30, connect=10)
 DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
 
 
@@ -33,8 +33,8 @@ class Services:
     def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger | None = None) -> None:
         self.settings = settings
         self.log = log or get_logger()
-        self.outside = httpx.AsyncClient(timeout=OUTSIDE_TIMEOUT)
-        """For other companies' APIs; a slow one of them must not take the database's connections."""
+        self.outside = outside_client(settings)
+        """For other companies' APIs and media: a slow one must not take the database's connections."""
         self.database = httpx.AsyncClient(base_url=f"{settings.supabase_url}/rest/v1", timeout=DATABASE_TIMEOUT)
         self.stopping = asyncio.Event()
         """Set when the process is told to stop: drains claim no more and leave."""

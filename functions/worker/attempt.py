@@ -15,6 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from functions.jobs import registry
+from functions.jobs.accounts import AccountKeeper
 from functions.jobs.context import ClaimedJob, CommitRefused, Context
 from functions.jobs.outcomes import (
     Cancelled,
@@ -140,6 +141,11 @@ class Attempt:
         if self.job.user_id is None:
             return None
         return await self._ledger.credentials(self.job.user_id, platform)
+
+    @property
+    def accounts(self) -> AccountKeeper:
+        """Where the tokens of accounts are renewed."""
+        return self._ledger
 
     # Running ------------------------------------------------------------------------------------
 

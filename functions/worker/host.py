@@ -10,7 +10,7 @@ from functions.jobs import registry
 from functions.web.services import Services
 from functions.worker.drain import Drain, Surroundings
 from functions.worker.ledger import Ledger, LedgerRefused, LedgerUnavailable
-from functions.worker.rest_ledger import RestLedger
+from functions.worker.rest_ledger import rest_ledger
 from functions.worker.summary import Summary
 
 
@@ -24,7 +24,7 @@ class WorkerHost:
 
     def __init__(self, services: Services, ledger: Ledger | None = None) -> None:
         registry.load()
-        self.ledger = ledger or RestLedger(services.database, services.settings.supabase_service_role_key)
+        self.ledger = ledger or services.once(rest_ledger)
         self._services = services
         self._surroundings = Surroundings(
             self.ledger, services.outside, services.settings, services.log, services.stopping

@@ -4,7 +4,7 @@
 children: `RestLedger`, and `PostgresLedger` for the long-running worker.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -20,8 +20,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from functions.jobs.accounts import AccountKeeper
 from functions.jobs.context import ClaimedJob
 from functions.jobs.outcomes import JsonObject
+from functions.worker.accounts import AccountCalls
 
 Settlement = dict[str, Any]
 """One element of `settle_jobs`: job_id, claim_id, outcome and what belongs to it."""
@@ -106,7 +108,7 @@ class Renewal:
     note: str | None = None
 
 
-class Ledger(Protocol):
+class Ledger(AccountKeeper, Protocol):
     """Every call retries what may pass by itself, with the same request id, and raises
     `LedgerUnavailable` or `LedgerRefused`."""
 
@@ -139,7 +141,7 @@ class Ledger(Protocol):
         """Have the drain of a queue called; False when it was called a moment ago or cannot be."""
 
     async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:
-        """A user's connected account on a platform with its secrets, or None."""
+        """A user's account on a platform: with its secrets when its `status` is `connected`; None without one."""
 
     async def due_jobs(self, queues: Sequence[str]) -> int:
         """How many jobs of `queues` could run now; counted up to 1,000 a queue."""
@@ -165,7 +167,7 @@ _QUEUES = TypeAdapter(tuple[_DueQueue, ...])
 _NAMES = TypeAdapter(tuple[str, ...])
 
 
-class EngineLedger(ABC):
+class EngineLedger(AccountCalls):
     """The ledger as calls of the engine's functions; a child carries them.
 
     Args:
@@ -230,11 +232,6 @@ class EngineLedger(ABC):
 
     async def kick(self, queue: str) -> bool:  # noqa: D102
         return bool(orjson.loads(await self._call("kick_queue", {"p_queue": queue})))
-
-    async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:  # noqa: D102
-        answer = await self._call("account_credentials", {"p_user_id": user_id, "p_platform": platform})
-        account: JsonObject | None = orjson.loads(answer)
-        return account
 
     async def usual_seconds(self, queue: str) -> float:  # noqa: D102
         return float(await self._call("usual_run_seconds", {"p_queue": queue}))

@@ -7,6 +7,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from functions.web.services import Services
 from functions.worker.ledger import PASSING_CODES, EngineLedger, LedgerRefused, LedgerUnavailable
 
 
@@ -38,6 +39,11 @@ class RestLedger(EngineLedger):
         if answer.is_success:
             return answer.content
         raise _fault(function, answer)
+
+
+def rest_ledger(services: Services) -> RestLedger:
+    """The ledger of a process; make it with `services.once(rest_ledger)`."""
+    return RestLedger(services.database, services.settings.supabase_service_role_key)
 
 
 def _fault(function: str, answer: httpx.Response) -> LedgerUnavailable | LedgerRefused:

@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -151,8 +152,9 @@ class Project:
         self.call("connect_account", user.id, platform, f"{platform}-1", "Name", {"access_token": "canary-token"})
 
 
-@pytest.fixture
-async def project(database: Database) -> AsyncIterator[Project]:
+@asynccontextmanager
+async def open_project(database: Database) -> AsyncIterator[Project]:
+    """`database` as a project that can be called, for as long as the caller wants."""
     keys = local_keys()
     rest = Rest(RestSettings(database.dsn("authenticator"), jwt_secret=keys.jwt_secret, pool_size=4))
     await rest.start()
@@ -164,6 +166,12 @@ async def project(database: Database) -> AsyncIterator[Project]:
                 yield Project(url, keys, database, connection)
     finally:
         await rest.stop()
+
+
+@pytest.fixture
+async def project(database: Database) -> AsyncIterator[Project]:
+    async with open_project(database) as opened:
+        yield opened
 
 
 @pytest.fixture

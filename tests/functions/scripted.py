@@ -12,6 +12,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, ConfigDict
 
+from functions.jobs.accounts import RefreshRight
 from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import Done, JsonObject, Outcome
 from functions.jobs.registry import HandlerFunction, Registration
@@ -135,6 +136,20 @@ class ScriptedLedger:
 
     async def credentials(self, user_id: UUID, platform: str) -> JsonObject | None:
         return {"platform": platform}
+
+    async def begin_refresh(self, account_id: UUID, token_version: int, lease_seconds: int) -> RefreshRight:
+        return RefreshRight(state="gone")
+
+    async def store_refreshed(
+        self, account_id: UUID, fence: int, secrets: JsonObject, expires_at: datetime | None
+    ) -> JsonObject | None:
+        return None
+
+    async def abandon_refresh(self, account_id: UUID, fence: int) -> None:
+        self._note("abandon_refresh", account_id)
+
+    async def mark_reconnect(self, account_id: UUID, token_version: int, reason: str) -> None:
+        self._note("mark_reconnect", account_id)
 
     async def due_jobs(self, queues: Sequence[str]) -> int:
         return self.due_count

@@ -84,6 +84,39 @@ async def test_each_option_becomes_a_job_with_its_own_caption_and_settings(
         assert (job["correlation_id"], job["max_attempts"]) == ("request-1", 3)
 
 
+async def test_an_alias_is_answered_and_stored_by_the_options_own_name(
+    api: httpx.AsyncClient, project: Project, user: User
+) -> None:
+    changes: dict[str, Any] = {
+        "selectedOptions": ["instagram_reel"],
+        "mediaFiles": [{**VIDEO, "durationSeconds": 12.5, "width": 1080, "height": 1920}],
+        "captions": {"universal": "Universal", "specific": {"instagram_reel": "Of the reel"}},
+        "settings": {"instagram_reels": {"shareToFeed": False}},
+    }
+    answer = await post(api, user, request_of(user, **changes))
+    assert [job["platform"] for job in answer.json()["data"]["jobs"]] == ["instagram_reels"]
+    (job,) = project.jobs()
+    assert (job["payload"]["option"], job["payload"]["platform"]) == ("instagram_reels", "instagram")
+    assert job["payload"]["content"] == {
+        "mediaFiles": changes["mediaFiles"],
+        "caption": "Of the reel",
+        "settings": {"shareToFeed": False},
+    }
+
+
+async def test_a_caption_of_no_length_for_a_post_without_media_is_told_where_it_is_missing(
+    api: httpx.AsyncClient, project: Project, user: User
+) -> None:
+    project.connect_account(user, "threads")
+    for caption, status in (("", 422), ("words", 200)):
+        changes = {"selectedOptions": ["threads_post"], "mediaFiles": [], "captions": {"universal": caption}}
+        answer = await post(api, user, request_of(user, settings={}, **changes))
+        assert answer.status_code == status, answer.text
+        if status == 422:
+            (entry,) = answer.json()["error"]["details"]["rejected"]
+            assert (entry["code"], entry["field"]) == ("caption_required", "captions")
+
+
 async def test_what_cannot_be_published_is_listed_and_the_rest_enqueued(
     api: httpx.AsyncClient, project: Project
 ) -> None:
@@ -160,6 +193,13 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     ({"selectedOptions": "tiktok_video"}, "invalid_field", "selectedOptions"),
     ({"selectedOptions": ["tiktok_video", "orkut_scrap"]}, "unknown_option", "selectedOptions.1"),
     ({"selectedOptions": ["tiktok_video", "tiktok_video"]}, "duplicate_option", "selectedOptions.1"),
+    ({"selectedOptions": ["x_tweet", "x_post"]}, "duplicate_option", "selectedOptions.1"),
+    (
+        {"captions": {"specific": {"x_post": "a", "x_tweet": "b"}}},
+        "duplicate_option",
+        "captions.specific.x_tweet",
+    ),
+    ({"mediaFiles": [{**VIDEO, "durationSeconds": -1}]}, "invalid_field", "mediaFiles.0.durationSeconds"),
     ({"captions": {"specific": {"orkut_scrap": "x"}}}, "unknown_option", "captions.specific.orkut_scrap"),
     ({"settings": {"orkut_scrap": {}}}, "unknown_option", "settings.orkut_scrap"),
     ({"settings": {"tiktok_video": 5}}, "invalid_field", "settings.tiktok_video"),

@@ -20,7 +20,7 @@ from functions.platforms.answers import (
     Ready,
     TryAgain,
 )
-from functions.platforms.instagram import Instagram, InstagramConfig
+from functions.platforms.instagram.adapter import Instagram, InstagramConfig
 from functions.platforms.post import Account, MediaFile, Post
 
 TLS = httpx.create_ssl_context()  # once: it takes longer than a test
@@ -31,12 +31,12 @@ ACCOUNT = Account("17", "secret")
 REMOTE = {"children": (), "container": "c1", "rebuilds": 0}
 
 
-def post(*types: str, **settings: Any) -> Post:
+def post(*types: str, option: str = "instagram_feed", **settings: Any) -> Post:
     files = [
-        MediaFile(name=f"{number}", size=10, type=mime, url=f"https://media.example/{number}")
+        MediaFile(name=f"{number}", size=10, type=mime, url=f"https://media.example/{number}.{mime[6:]}")
         for number, mime in enumerate(types or ("image/jpeg",))
     ]
-    return Post("instagram_feed", tuple(files), "caption", settings)
+    return Post(option, tuple(files), "caption", settings)
 
 
 def error(code: int, subcode: int | None = None, status: int = 400, **rest: Any) -> httpx.Response:
@@ -46,6 +46,12 @@ def error(code: int, subcode: int | None = None, status: int = 400, **rest: Any)
 
 def status(code: str, text: str = "") -> httpx.Response:
     return httpx.Response(200, json={"status_code": code, "status": text or code, "id": "c1"})
+
+
+def serve(request: httpx.Request) -> httpx.Response:
+    """The first byte of a file."""
+    mime = "image/jpeg" if request.url.path.endswith("jpeg") else "video/mp4"
+    return httpx.Response(206, content=b"x", headers={"Content-Range": "bytes 0-0/10", "Content-Type": mime})
 
 
 @pytest.fixture
@@ -61,6 +67,7 @@ def graph() -> Iterator[respx.Router]:
         router.get(LIMIT).respond(json={"data": [quota]})
         router.post(MEDIA).respond(json={"id": "c1"})
         router.get(CONTAINER).mock(return_value=status("FINISHED"))
+        router.get(url__startswith="https://media.example/").mock(side_effect=serve)
         yield router
 
 
@@ -77,20 +84,37 @@ def bodies(route: respx.Route) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("wanted", "body"),
     [
-        (post(), {"image_url": "https://media.example/0", "caption": "caption"}),
+        (post(), {"image_url": "https://media.example/0.jpeg", "caption": "caption"}),
         (
             post("video/mp4", coverTimestampMs=500, aiGenerated=True),
             {
                 "media_type": "REELS",
-                "video_url": "https://media.example/0",
+                "video_url": "https://media.example/0.mp4",
                 "share_to_feed": True,
                 "thumb_offset": 500,
                 "caption": "caption",
                 "is_ai_generated": True,
             },
         ),
+        (
+            post("video/mp4", option="instagram_reels", shareToFeed=False),
+            {
+                "media_type": "REELS",
+                "video_url": "https://media.example/0.mp4",
+                "share_to_feed": False,
+                "caption": "caption",
+            },
+        ),
+        (
+            post(option="instagram_story", aiGenerated=True),
+            {"media_type": "STORIES", "image_url": "https://media.example/0.jpeg", "is_ai_generated": True},
+        ),
+        (
+            post("video/mp4", option="instagram_story"),
+            {"media_type": "STORIES", "video_url": "https://media.example/0.mp4"},
+        ),
     ],
-    ids=["image", "reel"],
+    ids=["image", "video", "reel", "story", "story of a video"],
 )
 async def test_one_file_becomes_one_container(
     adapter: Instagram, graph: respx.Router, wanted: Post, body: dict[str, Any]
@@ -113,8 +137,8 @@ async def test_several_files_become_items_that_are_filled_before_the_carousel_is
     ready = await adapter.prepare(wanted, ACCOUNT, waiting.remote, 1)
     assert ready == Ready({"children": ("a", "b"), "container": "c1", "rebuilds": 0})
     assert bodies(graph.post(MEDIA)) == [
-        {"is_carousel_item": True, "image_url": "https://media.example/0"},
-        {"is_carousel_item": True, "media_type": "VIDEO", "video_url": "https://media.example/1"},
+        {"is_carousel_item": True, "image_url": "https://media.example/0.jpeg"},
+        {"is_carousel_item": True, "media_type": "VIDEO", "video_url": "https://media.example/1.mp4"},
         {"media_type": "CAROUSEL", "children": "a,b", "caption": "caption"},
     ]
 
@@ -130,6 +154,28 @@ async def test_a_container_that_turns_out_to_be_published_is_not_published_again
 ) -> None:
     graph.get(CONTAINER).mock(return_value=status("PUBLISHED"))
     assert isinstance(await adapter.prepare(post(), ACCOUNT, REMOTE, 0), Published)
+
+
+async def test_an_account_that_signed_in_with_instagram_itself_is_served_elsewhere(adapter: Instagram) -> None:
+    with respx.mock:
+        elsewhere = "https://graph.instagram.com/v26.0"
+        respx.get(f"{elsewhere}/c1").mock(return_value=status("PUBLISHED"))
+        account = Account("17", "secret", kind="instagram_login")
+        assert isinstance(await adapter.poll(post(), account, REMOTE, 0), Published)
+
+
+async def test_media_that_instagram_could_not_pull_is_refused_before_anything_is_made(
+    adapter: Instagram, graph: respx.Router
+) -> None:
+    graph.get(url__startswith="https://media.example/").respond(404)
+    failure = await failure_of(adapter.prepare(post(), ACCOUNT, {}, 0))
+    assert (type(failure), failure.error.code) == (Permanent, "media_not_available")
+    assert not graph.post(MEDIA).called
+
+
+async def test_a_container_that_is_not_ready_by_an_error_is_waited_for(adapter: Instagram, graph: respx.Router) -> None:
+    graph.get(CONTAINER).mock(return_value=error(24, 2207008))
+    assert await adapter.prepare(post(), ACCOUNT, REMOTE, 0) == Pending(REMOTE, 5)
 
 
 async def test_a_used_up_quota_waits_before_anything_is_made(adapter: Instagram, graph: respx.Router) -> None:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from functions.platforms.option_settings import TikTokVideoSettings
-from functions.platforms.options import INSTAGRAM_FEED, OPTIONS, TIKTOK_VIDEO, Option, validate
+from functions.platforms.instagram.options import INSTAGRAM_FEED
 from functions.platforms.post import MediaFile
+from functions.platforms.rules import Option
+from functions.platforms.tiktok.options import TIKTOK_VIDEO, TikTokVideoSettings
+from functions.platforms.validation import validate
 
 PRIVATE = {"privacy": "SELF_ONLY"}
 EMOJI = "\N{GRINNING FACE}"
@@ -20,13 +22,6 @@ def problems(option: Option, media: list[MediaFile], caption: str = "", **settin
     found = validate(option, media, caption, settings)
     assert all(problem.message for problem in found)
     return [(problem.code, problem.field) for problem in found]
-
-
-def test_an_option_belongs_to_the_platform_before_its_first_underscore() -> None:
-    assert {name: option.platform for name, option in OPTIONS.items()} == {
-        "tiktok_video": "tiktok",
-        "instagram_feed": "instagram",
-    }
 
 
 def test_the_example_of_the_design_document_has_no_problem() -> None:

@@ -16,6 +16,7 @@ from functions.jobs import registry
 from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import JsonObject, Outcome, Reject, Retry, Snooze, Unconfirmed
 from functions.settings import Settings
+from tests.functions.publishing import RecordingLease
 
 TLS = httpx.create_ssl_context()  # once: it takes longer than a test
 FILE = {"name": "clip.mp4", "size": 1000, "type": "video/mp4", "url": "https://media.example/clip.mp4"}
@@ -31,20 +32,11 @@ SETTINGS = Settings.from_environ(
 GRAPH = "https://graph.facebook.com/v26.0"
 
 
-class OneAccount:
+class OneAccount(RecordingLease):
     """A lease that only knows the owner's account."""
-
-    def __init__(self, account: JsonObject | None) -> None:
-        self.account = account
 
     async def commit(self, checkpoint: JsonObject, *, reconcilable: bool) -> None:
         raise AssertionError("nothing here may commit")
-
-    def note_progress(self, percent: float, note: str | None) -> None:
-        pass
-
-    async def credentials(self, platform: str) -> JsonObject | None:
-        return self.account
 
 
 CONNECTED = OneAccount({"external_id": "17", "access_token": "secret"})
@@ -173,11 +165,16 @@ async def test_media_that_never_gets_processed_is_tried_anew(http: httpx.AsyncCl
     assert outcome.error.code == "processing_too_slow"
 
 
-async def test_a_token_refused_while_looking_leaves_the_outcome_open(http: httpx.AsyncClient) -> None:
+async def test_a_token_refused_while_looking_waits_for_the_owner_and_then_leaves_the_outcome_open(
+    http: httpx.AsyncClient,
+) -> None:
+    instagram: dict[str, Any] = {"option": "instagram_feed", "content": CONTENT | {"settings": {}}, "committed": True}
     with respx.mock:
         respx.get(f"{GRAPH}/c1").respond(400, json={"error": {"code": 190, "message": "expired"}})
         checkpoint = {"remote": {"container": "c1"}, "looks": 0}
-        instagram: dict[str, Any] = {"option": "instagram_feed", "content": CONTENT | {"settings": {}}}
-        outcome = await run(http, **instagram, committed=True, checkpoint=checkpoint)
+        waiting = await run(http, **instagram, checkpoint=checkpoint)
+        outcome = await run(http, **instagram, checkpoint=checkpoint | {"looks": 1000})
+    assert isinstance(waiting, Snooze)
+    assert waiting.checkpoint == checkpoint | {"looks": 1, "account": "17"}
     assert isinstance(outcome, Unconfirmed)
-    assert outcome.error.code == "graph_190"
+    assert outcome.error.code == "outcome_unknown"

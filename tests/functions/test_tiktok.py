@@ -21,7 +21,7 @@ from functions.platforms.answers import (
     TryAgain,
 )
 from functions.platforms.post import Account, MediaFile, Post
-from functions.platforms.tiktok import TikTok, TikTokConfig
+from functions.platforms.tiktok.adapter import TikTok, TikTokConfig
 
 TLS = httpx.create_ssl_context()  # once: it takes longer than a test
 BASE = "https://open.tiktokapis.com"
@@ -33,7 +33,15 @@ MEDIA = "https://media.example/clip.mp4"
 VIDEO = b"v" * 1000
 ACCOUNT = Account("open-id", "act.secret")
 NOW = 1_000_000.0
-REMOTE = {"publish_id": "v1", "upload_url": UPLOAD, "username": "ana", "size": 1000, "opened_at": NOW}
+REMOTE = {
+    "publish_id": "v1",
+    "upload_url": UPLOAD,
+    "username": "ana",
+    "size": 1000,
+    "opened_at": NOW,
+    "sent": 0,
+    "failures": 0,
+}
 
 
 def post(**settings: Any) -> Post:
@@ -118,7 +126,7 @@ ERRORS = [
     (403, "unaudited_client_can_only_post_to_private_accounts", Permanent),
     (403, "url_ownership_unverified", Permanent),
     (403, "privacy_level_option_mismatch", Permanent),
-    (429, "rate_limit_exceeded", TryAgain),
+    (429, "rate_limit_exceeded", Quota),
     (500, "internal_error", TryAgain),
     (503, "internal_error", TryAgain),
     (400, "invalid_publish_id", Permanent),
@@ -186,7 +194,7 @@ async def test_a_privacy_that_the_creator_does_not_allow_is_refused_before_anyth
 async def test_a_file_larger_than_it_was_said_to_be_is_refused(adapter: TikTok, tiktok: respx.Router) -> None:
     tiktok.get(MEDIA).respond(206, content=b"v", headers={"Content-Range": "bytes 0-0/4000000001"})
     failure = await failure_of(adapter.prepare(post(), ACCOUNT, {}, 0))
-    assert (type(failure), failure.error.code) == (Permanent, "media_too_large")
+    assert (type(failure), failure.error.code) == (Permanent, "media_size_differs")
 
 
 @pytest.mark.parametrize(

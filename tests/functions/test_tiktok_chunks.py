@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.platforms.chunks import MIB, Chunk, ChunkRules, plan_chunks
+from functions.platforms.chunks import MIB, Chunk
+from functions.platforms.tiktok.chunks import ChunkRules, plan_chunks
 
 RULES = ChunkRules()
 

@@ -13,6 +13,7 @@ CALLABLE = {
     "authenticated": {
         "cancel_jobs",
         "create_company",
+        "disconnect_account",
         "enqueue_jobs",
         "limit_queue",
         "limpar_queue_jobs_antigos",
@@ -31,8 +32,11 @@ CALLABLE = {
         "why_waiting",
     },
     "service_role": {
+        "abandon_refresh",
         "account_credentials",
         "announce_worker",
+        "begin_connection",
+        "begin_refresh",
         "cancel_jobs",
         "check_alerts",
         "claim_job",
@@ -43,6 +47,7 @@ CALLABLE = {
         "count_due_jobs",
         "create_company",
         "create_queue",
+        "disconnect_account",
         "dismiss_worker",
         "due_queues",
         "enqueue_jobs",
@@ -51,6 +56,7 @@ CALLABLE = {
         "kick_queue",
         "limit_queue",
         "limpar_queue_jobs_antigos",
+        "mark_reconnect",
         "process_publication_jobs",
         "register_kind",
         "pause_queue",
@@ -69,6 +75,8 @@ CALLABLE = {
         "set_rate_limiter",
         "settle_and_claim",
         "settle_jobs",
+        "store_refreshed",
+        "take_connection",
         "tick",
         "usual_run_seconds",
         "why_waiting",
@@ -118,7 +126,7 @@ def test_no_api_role_may_run_an_engine_function_that_has_no_wrapper(engine: Engi
         " and not exists (select from pg_proc w"
         "   where w.pronamespace = 'public'::regnamespace and w.proname = p.proname)"
     )
-    assert {row[0] for row in rows} == {"fail", "is_operator", "is_trusted", "my_companies"}, (
+    assert {row[0] for row in rows} == {"fail", "is_operator", "is_trusted", "may_use_topic", "my_companies"}, (
         "policies and invoker code call these"
     )
 

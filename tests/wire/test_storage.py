@@ -1,71 +1,65 @@
-"""Public media through the official client and plain HTTP, on the real gateway."""
+"""Buckets and public media through the official client and plain HTTP, on the real gateway."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import jwt
 import pytest
 import pytest_asyncio
 from storage3.exceptions import StorageApiError
-from supabase import AsyncClient, AsyncClientOptions, acreate_client
+from supabase import AsyncClient
 
-from devstack.gateway import gateway, listen, serving
-from devstack.keys import local_keys
-from devstack.storage import Storage, StorageSettings
+from devstack.cluster import Cluster
+from tests.wire.storage_support import (
+    KEYS,
+    LIMIT,
+    SERVICE,
+    VIDEO,
+    StorageServer,
+    official_client,
+    refusal,
+    storage_server,
+    token_of,
+    user_headers,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-KEYS = local_keys()
-LIMIT = 300_000
-VIDEO = bytes(range(256)) * 400
-SERVICE = {"apikey": KEYS.service_role_key}
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data") / "storage"
-
-
-@pytest.fixture(autouse=True)
-def emptied(folder: Path) -> Iterator[None]:
-    yield
-    for file in folder.glob("*/*"):
-        file.unlink()
+POLICIES = """
+create policy "everybody signed in uploads" on storage.objects for insert to authenticated with check (true);
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(folder: Path) -> AsyncIterator[str]:
-    storage = Storage(StorageSettings(folder, KEYS.jwt_secret, size_limit=LIMIT))
-    await storage.start()
-    listener = listen(0)
-    async with serving(gateway({"/storage/v1": storage}, KEYS, ""), listener):
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    await storage.stop()
+async def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StorageServer]:
+    async with storage_server(cluster, tmp_path_factory.mktemp("data") / "storage", POLICIES) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def emptied(server: StorageServer) -> Iterator[None]:
+    yield
+    server.empty()
+
+
+@pytest.fixture
+def folder(server: StorageServer) -> Path:
+    return server.folder
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{url}/storage/v1") as client:
+async def http(server: StorageServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{server.url}/storage/v1") as client:
         await client.post("/bucket", json={"name": "media", "public": True}, headers=SERVICE)
         yield client
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def supabase(url: str) -> AsyncIterator[AsyncClient]:
-    async with httpx.AsyncClient() as connections:
-        yield await acreate_client(url, KEYS.secret_key, AsyncClientOptions(httpx_client=connections))
-
-
-def user_token(**claims: Any) -> dict[str, str]:
-    token = jwt.encode({"role": "authenticated", "aud": "authenticated", **claims}, KEYS.jwt_secret, "HS256")
-    return {"apikey": KEYS.anon_key, "Authorization": f"Bearer {token}"}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str, str]:
-    """HTTP status, the number in the body, the message."""
-    return answer.status_code, answer.json()["statusCode"], answer.json()["message"]
+async def supabase(server: StorageServer) -> AsyncIterator[AsyncClient]:
+    async with official_client(server.url) as client:
+        yield client
 
 
 async def test_the_official_client_uploads_what_anyone_may_read(supabase: AsyncClient) -> None:
@@ -91,8 +85,10 @@ async def test_the_official_client_understands_every_refusal(supabase: AsyncClie
         await supabase.storage.create_bucket("media")
     with pytest.raises(StorageApiError, match="Bucket not found"):
         await supabase.storage.from_("other").upload("a.mp4", VIDEO)
-    with pytest.raises(StorageApiError, match="signed URLs"):
-        await bucket.create_signed_url("a.mp4", 60)
+    with pytest.raises(StorageApiError, match="Object not found"):
+        await bucket.create_signed_url("none.mp4", 60)
+    with pytest.raises(StorageApiError, match="moving objects"):
+        await bucket.move("a.mp4", "b.mp4")
 
 
 async def test_an_upsert_replaces_the_object(supabase: AsyncClient) -> None:
@@ -151,13 +147,15 @@ async def test_what_is_missing_or_private_is_not_found(http: httpx.AsyncClient) 
 
 async def test_a_signed_in_user_uploads_and_nobody_else(http: httpx.AsyncClient) -> None:
     upload = "/object/media/{}.mp4"
-    assert (await http.post(upload.format("user"), content=VIDEO, headers=user_token(exp=2**32))).is_success
+    assert (await http.post(upload.format("user"), content=VIDEO, headers=user_headers(token_of()))).is_success
     for number, headers in enumerate(
         (
             {},
             {"apikey": KEYS.anon_key},
             {"apikey": KEYS.anon_key, "Authorization": "Bearer not.a.token"},
-            user_token(exp=1),
+            user_headers(token_of(exp=1)),
+            user_headers(token_of(role="nobody")),
+            user_headers(token_of(role="postgres")),
             {"Authorization": "Bearer " + jwt.encode({"role": "service_role"}, "x" * 40, "HS256")},
         )
     ):
@@ -167,7 +165,7 @@ async def test_a_signed_in_user_uploads_and_nobody_else(http: httpx.AsyncClient)
 
 
 async def test_only_the_service_makes_buckets(http: httpx.AsyncClient) -> None:
-    answer = await http.post("/bucket", json={"name": "mine"}, headers=user_token(exp=2**32))
+    answer = await http.post("/bucket", json={"name": "mine"}, headers=user_headers(token_of()))
     assert refusal(answer) == (400, "403", "new row violates row-level security policy")
 
 
@@ -180,11 +178,44 @@ async def test_a_malformed_bucket_is_refused(http: httpx.AsyncClient, body: byte
     assert (answer.status_code, answer.json()["statusCode"]) == (400, "400")
 
 
-@pytest.mark.parametrize("option", [{"file_size_limit": 1}, {"allowed_mime_types": ["a/b"]}, {"type": "ANALYTICS"}])
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({"type": "ANALYTICS"}, 501), ({"file_size_limit": "much"}, 400), ({"allowed_mime_types": "image/png"}, 400)],
+)
 async def test_a_bucket_option_that_would_be_ignored_is_declined(
-    http: httpx.AsyncClient, option: dict[str, object]
+    http: httpx.AsyncClient, options: dict[str, object], status: int
 ) -> None:
-    assert (await http.post("/bucket", json={"name": "b", **option}, headers=SERVICE)).status_code == 501
+    assert (await http.post("/bucket", json={"name": "b", **options}, headers=SERVICE)).status_code == status
+
+
+async def test_a_bucket_keeps_to_its_own_limits(supabase: AsyncClient) -> None:
+    options = {"file_size_limit": 1000, "allowed_mime_types": ["video/*", "image/png"]}
+    await supabase.storage.create_bucket("clips", options=options)  # type: ignore[arg-type]
+    bucket = supabase.storage.from_("clips")
+    await bucket.upload("a.mp4", VIDEO[:1000], {"content-type": "video/mp4"})
+    await bucket.upload("a.png", VIDEO[:1], {"content-type": "image/png"})
+    with pytest.raises(StorageApiError, match="mime type image/gif is not supported"):
+        await bucket.upload("a.gif", VIDEO[:1], {"content-type": "image/gif"})
+    with pytest.raises(StorageApiError, match="exceeded the maximum allowed size"):
+        await bucket.upload("b.mp4", VIDEO[:1001], {"content-type": "video/mp4"})
+    assert sorted(entry["name"] for entry in await bucket.list()) == ["a.mp4", "a.png"]
+
+
+async def test_buckets_are_read_changed_emptied_and_removed(supabase: AsyncClient) -> None:
+    for name in ("b", "a"):
+        await supabase.storage.create_bucket(name)
+    assert [bucket.id for bucket in await supabase.storage.list_buckets()] == ["a", "b"]
+    await supabase.storage.update_bucket("a", {"public": True, "file_size_limit": 9})
+    await supabase.storage.update_bucket("a", {"allowed_mime_types": ["image/png"]})
+    changed = await supabase.storage.get_bucket("a")
+    assert (changed.public, changed.file_size_limit, changed.allowed_mime_types) == (True, 9, ["image/png"])
+    await supabase.storage.from_("b").upload("x/y.bin", b"1")
+    with pytest.raises(StorageApiError, match="not empty"):
+        await supabase.storage.delete_bucket("b")
+    await supabase.storage.empty_bucket("b")
+    await supabase.storage.delete_bucket("b")
+    with pytest.raises(StorageApiError, match="Bucket not found"):
+        await supabase.storage.get_bucket("b")
 
 
 async def test_an_object_above_the_limit_is_refused_and_leaves_nothing(http: httpx.AsyncClient, folder: Path) -> None:
@@ -216,15 +247,12 @@ async def test_no_name_is_a_path(http: httpx.AsyncClient, folder: Path, name: st
 @pytest.mark.parametrize(
     ("method", "path", "feature"),
     [
-        ("GET", "/bucket", "buckets"),
-        ("DELETE", "/bucket/media", "buckets"),
-        ("POST", "/object/list/media", "listing objects"),
-        ("POST", "/object/sign/media/a.mp4", "signed URLs"),
-        ("GET", "/object/authenticated/media/a.mp4", "private"),
+        ("POST", "/object/copy", "copying"),
+        ("POST", "/object/list-v2/media", "listing"),
         ("GET", "/render/image/public/media/a.png", "image transformation"),
         ("POST", "/upload/resumable", "resumable uploads"),
-        ("DELETE", "/object/media", "DELETE"),
-        ("PUT", "/object/media/a.mp4", "PUT"),
+        ("PATCH", "/object/media/a.mp4", "PATCH"),
+        ("POST", "/object/public/media/a.mp4", "public path"),
     ],
 )
 async def test_the_rest_of_storage_is_declined_by_name(

@@ -1,0 +1,1 @@
+"""What the doubles of Instagram, Facebook and Threads have in common."""

@@ -1,0 +1,1 @@
+"""Facebook's pages, through the Graph API."""

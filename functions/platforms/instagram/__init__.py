@@ -1,0 +1,1 @@
+"""Instagram, through its Graph API."""

@@ -1,0 +1,1 @@
+"""LinkedIn (`linkedin_post`, `_images`, `_video`, `_document`, `_article`)."""

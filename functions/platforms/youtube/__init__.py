@@ -1,0 +1,1 @@
+"""YouTube (`youtube_video`, `youtube_shorts`)."""
