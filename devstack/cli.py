@@ -52,12 +52,16 @@ def up(
     migrations: Annotated[Path, typer.Option(help="Folder of migrations to apply.")] = Path("supabase/migrations"),
     data_dir: DataDir = Path(".devstack"),
     postgres_bin: look_commands.PostgresBin = None,
+    auth_limits: Annotated[
+        bool, typer.Option("--auth-limits", help="Let Auth refuse those who ask too often, as hosted projects do.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready; `stop` ends it.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print URLs and keys as JSON, and nothing else.")] = False,
+    lock: Annotated[int | None, typer.Option(hidden=True)] = None,  # the folder's, when `--detach` starts us
 ) -> None:
     """Start the stack, applying new migrations. It runs until Ctrl-C, or, with --detach, until `stop`."""
-    options = StackOptions(data_dir.resolve(), port, db_port, functions_port, migrations, postgres_bin)
+    options = StackOptions(data_dir.resolve(), port, db_port, functions_port, migrations, postgres_bin, auth_limits)
     out = Console(quiet=quiet or as_json)
     with problems_in_words():
         if detach:
@@ -65,7 +69,9 @@ def up(
             state = running or start_detached(options, out)
             _say(out, state, "devstack already runs." if running else "devstack is ready.", as_json=as_json)
         else:
-            _run(options, out, as_json=as_json)
+            options.check()
+            with hold(options.data_dir, lock):  # at once, so that `stop` finds us while devstack is loading
+                _run(options, out, as_json=as_json)
 
 
 @app.command()
@@ -148,7 +154,7 @@ async def _serve(options: StackOptions, out: Console, *, as_json: bool) -> None:
     from devstack.stack import Stack  # noqa: PLC0415 - as in `reset`
 
     _cancel_on_signals()
-    async with Stack(options) as stack:
+    async with Stack(options, is_held=True) as stack:
         _say(out, stack.state, "devstack is ready.", as_json=as_json)
         out.print("Press Ctrl-C to stop. `python -m devstack logs --follow` shows what the services do.")
         await stack.until_broken()
@@ -186,7 +192,8 @@ def _same_again(
         return StackOptions(data_dir, 0, 0, 0, migrations or StackOptions().migrations, postgres_bin)
     folder = migrations or Path(before.migrations or "supabase/migrations")
     programs = postgres_bin or (Path(before.postgres_bin) if before.postgres_bin else None)
-    return StackOptions(data_dir, before.api_port, before.db_port, before.functions_port, folder, programs)
+    ports = before.api_port, before.db_port, before.functions_port
+    return StackOptions(data_dir, *ports, folder, programs, before.auth_limits)
 
 
 def _delete(data_dir: Path) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 
+from devstack.homes import HOMES, claim, release
 from devstack.install import InstallationError, find_installation, postgres_home
 
 SUPERUSER = "supabase_admin"
@@ -107,6 +108,7 @@ class Cluster:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
             self.process.wait(timeout=30)
+        release(self.data.parent)
 
 
 def start_cluster(
@@ -130,6 +132,8 @@ def start_cluster(
         ClusterError: the port is taken, that PostgreSQL cannot serve, or the server did not come up.
     """
     place = _place_for(data_dir)
+    if place.parent == HOMES:
+        claim(place, data_dir.resolve())
     data = place / "data"
     home, major = _installed(place, data, postgres_bin)
     fresh = not (data / "PG_VERSION").exists()
@@ -229,7 +233,7 @@ def _place_for(data_dir: Path) -> Path:
     place = data_dir / "cluster"
     if not all(_may_traverse(folder, user) for folder in place.parents):
         name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
-        place = Path("/var/lib/filaviva-devstack") / name  # readable by all, writable by root alone
+        place = HOMES / name
     place.mkdir(parents=True, exist_ok=True)
     os.chown(place, user.pw_uid, user.pw_gid)
     return place

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from devstack.doctor_system import (
-    LEFTOVERS,
     folders_of_dead_tests,
     listener_of,
     port_is_free,
@@ -20,6 +19,7 @@ from devstack.doctor_system import (
     size_of,
 )
 from devstack.faults import Faults
+from devstack.homes import HOMES, Abandoned, abandoned
 from devstack.install import InstallationError, find_installation
 from devstack.logs import FOLDER
 from devstack.state import STATE, StackOptions, StackState, holder, read_state
@@ -54,6 +54,12 @@ def examine(options: StackOptions) -> Iterator[Finding]:
     yield from _leftovers(folder, state)
     yield _shared_memory()
     yield _clock(folder)
+
+
+def leftovers() -> list[Abandoned]:
+    """Folders that killed stacks and test runs left behind, and that nobody is thought to want."""
+    tests = [Abandoned(folder, "of a killed test run") for folder in folders_of_dead_tests()]
+    return [*tests, *abandoned({server.data for server in postgres_servers()})]
 
 
 def _python() -> Finding:
@@ -140,10 +146,15 @@ def _leftovers(folder: Path, state: StackState | None) -> Iterator[Finding]:
         step = f"end it: `kill -INT {server.pid}`; a start on its folder ends it as well"
         yield Finding("warning", "Left process", f"PostgreSQL {server.pid} serves {server.data} for nobody", step)
     for left in folders_of_dead_tests():
-        step = f"delete it: `rm -r {left}`"
+        step = "`python -m devstack doctor --clean` deletes it after asking"
         yield Finding("warning", "Left folder", f"{left} of a killed test run, {size_of(left)} MB", step)
-    if LEFTOVERS.is_dir() and (homes := list(LEFTOVERS.iterdir())):
-        text = f"{len(homes)} in {LEFTOVERS}; `stop --delete` removes a folder's own"
+    lost = list(abandoned({server.data for server in postgres_servers()}))
+    if lost:
+        text = f"{len(lost)} in {HOMES} that nobody comes back for, {sum(size_of(one.home) for one in lost)} MB"
+        step = "`python -m devstack doctor --clean` names them, and deletes them after asking"
+        yield Finding("warning", "Left databases", text, step)
+    if HOMES.is_dir() and (kept := len(list(HOMES.iterdir())) - len(lost)):
+        text = f"{kept} in {HOMES}; `stop --delete` removes a folder's own"
         yield Finding("ok", "Databases of root", text)
     if not servers:
         yield Finding("ok", "Left processes", "none")

@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LEFTOVERS = Path("/var/lib/filaviva-devstack")
-"""Where databases lie whose own folder is closed to the user that PostgreSQL runs as."""
-
 _SERVER = re.compile(r"postgres\S* -D (?P<data>.*?(?:cluster|filaviva-devstack/[0-9a-f]+)/data) -p ")
 
 

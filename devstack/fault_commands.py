@@ -22,9 +22,11 @@ app = typer.Typer(help="Throw faults into the running stack, to see what your ap
 def net(
     drop: Annotated[int | None, typer.Option(min=1, help="Lose the next N requests.")] = None,
     resend: Annotated[int | None, typer.Option(min=1, help="Deliver each of the next N requests repeatedly.")] = None,
-    arrivals: Annotated[int, typer.Option(min=2, max=6, help="How many times, for --resend.")] = 2,
+    arrivals: Annotated[
+        int | None, typer.Option(min=2, max=6, help="How many times, for --resend; if not given, 2.")
+    ] = None,
     delay: Annotated[int | None, typer.Option(min=1, help="Send each of the next N requests late.")] = None,
-    milliseconds: Annotated[int, typer.Option(min=1, help="How late, for --delay.")] = 1000,
+    milliseconds: Annotated[int | None, typer.Option(min=1, help="How late, for --delay; if not given, 1000.")] = None,
     lose_wakes: Annotated[int | None, typer.Option(min=1, help="Let the worker miss the next N wakes.")] = None,
     cancel_batches: Annotated[
         int | None, typer.Option(min=1, help="Cancel the next N batches after they were sent: each is sent again.")
@@ -33,13 +35,17 @@ def net(
     data_dir: DataDir = Path(".devstack"),
 ) -> None:
     """Faults of pg_net's requests."""
+    if milliseconds is not None and delay is None:
+        raise typer.BadParameter("--milliseconds says how late: add --delay N for how many requests")
+    if arrivals is not None and resend is None:
+        raise typer.BadParameter("--arrivals says how often each arrives: add --resend N for how many requests")
     with _faults(data_dir) as faults:
         if drop:
             faults.net.drop(drop)
         if resend:
-            faults.net.resend(resend, arrivals)
+            faults.net.resend(resend, arrivals or 2)
         if delay:
-            faults.net.delay(milliseconds, delay)
+            faults.net.delay(milliseconds or 1000, delay)
         if lose_wakes:
             faults.net.lose_wakes(lose_wakes)
         if cancel_batches:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from devstack.doctor import Finding, examine
+from devstack.doctor import Finding, examine, leftovers
+from devstack.doctor_system import size_of
 from devstack.logs import SERVICES, Entry, follow_logs, read_logs
 from devstack.problems import DataDir, problems_in_words
 from devstack.state import StackError, StackOptions
@@ -47,8 +49,13 @@ def doctor(
     data_dir: DataDir = Path(".devstack"),
     postgres_bin: PostgresBin = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete what killed stacks and test runs left, after asking.")
+    ] = False,
 ) -> None:
     """See whether a stack can run here, and what earlier ones left behind. Code 1 if something stands in the way."""
+    if clean and as_json:
+        raise typer.BadParameter("--clean asks, and --json is for programs: use one of them")
     with problems_in_words():
         findings = list(examine(StackOptions(data_dir.resolve(), port, db_port, postgres_bin=postgres_bin)))
     if as_json:
@@ -56,8 +63,24 @@ def doctor(
     else:
         for finding in findings:
             _print_finding(finding)
+    if clean:
+        with problems_in_words():
+            _clean()
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
+
+
+def _clean() -> None:
+    """Name what was left behind, and delete it if that is wanted."""
+    left = leftovers()
+    for one in left:
+        typer.echo(f"{one.home}: {one.reason}, {size_of(one.home)} MB")
+    if not left:
+        typer.echo("Nothing was left behind.")
+    elif typer.confirm(f"Delete these {len(left)} folders and all that is in them?"):
+        for one in left:
+            shutil.rmtree(one.home)
+        typer.echo("Deleted.")
 
 
 def _print_finding(finding: Finding) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from devstack.logs import log_file
-from devstack.state import StackError, StackOptions, StackState, holder, read_state
+from devstack.state import StackError, StackOptions, StackState, announce, holder, locked, read_state
 
 STOP_SECONDS = 40
 """How long `stop` waits; the database may take 30 of them."""
@@ -23,13 +23,13 @@ def start_detached(options: StackOptions, out: Console) -> StackState:
     Raises:
         StackError: it ended before that, with what it had to say.
     """
-    options.data_dir.mkdir(parents=True, exist_ok=True)
-    with log_file(options.data_dir, "devstack").open("ab") as log:
+    with locked(options.data_dir) as lock, log_file(options.data_dir, "devstack").open("ab") as log:
         already = log.tell()
         child = subprocess.Popen(  # noqa: S603 - our own module, with numbers and paths as arguments
-            [sys.executable, "-m", "devstack", "up", "--quiet", *_arguments(options)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            [sys.executable, "-m", "devstack", "up", "--quiet", "--lock", str(lock), *_arguments(options)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(lock,),
         )  # fmt: skip
+        announce(lock, child.pid)  # `stop` finds it from now on, long before it has loaded
     try:
         with out.status("Starting devstack …"):
             return _wait_until_ready(child, options.data_dir, already)
@@ -67,6 +67,8 @@ def _arguments(options: StackOptions) -> list[str]:
     ]  # fmt: skip
     if options.postgres_bin is not None:
         arguments += ["--postgres-bin", str(options.postgres_bin)]
+    if options.auth_limits:
+        arguments.append("--auth-limits")
     return arguments
 
 

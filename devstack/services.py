@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from devstack.access_log import AccessLog
 from devstack.auth.app import Auth
+from devstack.auth.limits import UNLIMITED, AuthLimits
 from devstack.auth.settings import AuthSettings
 from devstack.cluster import SUPERUSER
 from devstack.cron import Cron
@@ -22,7 +23,8 @@ from devstack.realtime.app import Realtime
 from devstack.realtime.settings import RealtimeSettings
 from devstack.rest.app import Rest
 from devstack.rest.settings import RestSettings
-from devstack.storage import Storage, StorageSettings
+from devstack.storage.app import Storage
+from devstack.storage.settings import StorageSettings
 
 BODY_SECONDS = 30.0
 UPLOAD_SECONDS = 600.0
@@ -55,6 +57,7 @@ class Site:
     media: Path
     keys: ProjectKeys
     functions_url: str
+    auth_limits: AuthLimits = UNLIMITED
 
     @property
     def api_url(self) -> str:
@@ -72,11 +75,12 @@ async def serving_project(site: Site) -> AsyncIterator[Cron]:
             site.dsn_for("supabase_auth_admin"),
             secret,
             issuer=f"{site.api_url}/auth/v1",
+            limits=site.auth_limits,
             signing_keys=site.keys.signing_keys,
         )
     )
     realtime = Realtime(RealtimeSettings(dsn=superuser, jwt_secret=site.keys.jwks))
-    storage = Storage(StorageSettings(folder=site.media, jwt_secret=site.keys.jwks))
+    storage = Storage(StorageSettings(site.dsn_for("supabase_storage_admin"), site.media, site.keys.jwks))
     cron = Cron(superuser, site.dsn_for)
     services: tuple[Service, ...] = (rest, auth, realtime, storage, Net(superuser), cron)
     apps: dict[str, ASGIApp] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devstack.auth.limits import HOSTED, UNLIMITED
 from devstack.cluster import Cluster, ClusterError, free_port, remove_cluster, start_cluster
 from devstack.fingerprint import OldBootstrapError, check_bootstrap
 from devstack.gateway import PortTakenError, listen
@@ -27,9 +28,11 @@ class Stack:
     Start it in the main thread of the process: on Linux the database ends with the thread that started it.
     """
 
-    def __init__(self, options: StackOptions) -> None:
+    def __init__(self, options: StackOptions, *, is_held: bool = False) -> None:
+        """`is_held`: this process already holds the folder."""
         self.keys: ProjectKeys = local_keys()
         self._options = options
+        self._is_held = is_held
         self._data_dir = options.data_dir.resolve()
         self._parts = contextlib.AsyncExitStack()
         self._cluster: Cluster | None = None
@@ -98,7 +101,8 @@ class Stack:
         options.check()
         if options.migrations is not None:
             self.keys = project_keys(options.migrations.parent / "config.toml")
-        self._parts.enter_context(hold(self._data_dir))
+        if not self._is_held:
+            self._parts.enter_context(hold(self._data_dir))
         listener = listen(options.port)
         self._parts.callback(listener.close)
         self._parts.enter_context(writing_logs(self._data_dir))
@@ -121,9 +125,15 @@ class Stack:
             functions_port=options.functions_port or free_port(),
             migrations=str(options.migrations.resolve()) if options.migrations else "",
             postgres_bin=str(options.postgres_bin.resolve()) if options.postgres_bin else "",
+            auth_limits=options.auth_limits,
         )
         site = Site(
-            lambda role: cluster.dsn(user=role), listener, self._data_dir / STORAGE, self.keys, state.functions_url
+            lambda role: cluster.dsn(user=role),
+            listener,
+            self._data_dir / STORAGE,
+            self.keys,
+            state.functions_url,
+            auth_limits=HOSTED if options.auth_limits else UNLIMITED,
         )
         await self._parts.enter_async_context(serving_project(site))
         write_state(self._data_dir, state)

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from io import TextIOWrapper
 from pathlib import Path
 
 from devstack.install import InstallationError, find_installation
@@ -35,6 +34,7 @@ class StackOptions:
         functions_port: where the project's own HTTP functions are expected; 0 picks a free number for them.
         migrations: folder to apply, with `seed.sql` beside it; None for none.
         postgres_bin: programs of another PostgreSQL, version 15 or newer; None for the packaged one.
+        auth_limits: let Auth refuse those who ask too often, as a new hosted project does.
     """
 
     data_dir: Path = Path(".devstack")
@@ -43,6 +43,7 @@ class StackOptions:
     functions_port: int = 54330
     migrations: Path | None = Path("supabase/migrations")
     postgres_bin: Path | None = None
+    auth_limits: bool = False
 
     def check(self) -> None:
         """Raise a StackError if what is chosen does not exist, or cannot serve."""
@@ -66,6 +67,7 @@ class StackState:
         functions_port: where the project's own HTTP functions are expected; devstack does not serve them.
         migrations: the folder that was applied, absolute; empty for none.
         postgres_bin: programs of the PostgreSQL that was chosen, absolute; empty for the packaged one.
+        auth_limits: whether Auth refuses those who ask too often.
     """
 
     pid: int
@@ -75,6 +77,7 @@ class StackState:
     functions_port: int
     migrations: str
     postgres_bin: str = ""
+    auth_limits: bool = False
 
     @property
     def api_url(self) -> str:
@@ -93,30 +96,50 @@ class StackState:
 
 
 @contextlib.contextmanager
-def hold(data_dir: Path) -> Iterator[None]:
+def hold(data_dir: Path, lock: int | None = None) -> Iterator[None]:
     """Be the one stack on `data_dir` while the context lasts; the state is removed at its end.
+
+    `lock`: its descriptor, where whoever started this process has `locked` the folder for it.
 
     Raises:
         StackError: another process is it.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / LOCK).open("a+") as file:
-        _lock(file, data_dir)
+    with locked(data_dir) if lock is None else contextlib.nullcontext(lock) as descriptor:
+        announce(descriptor, os.getpid())
         (data_dir / STATE).unlink(missing_ok=True)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         try:
             yield
         finally:
             (data_dir / STATE).unlink(missing_ok=True)
 
 
-def _lock(file: TextIOWrapper, data_dir: Path) -> None:
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[int]:
+    """The lock of `data_dir`, as a descriptor: a process that is given it holds the lock after this context as well.
+
+    Raises:
+        StackError: another process has it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _lock(descriptor, data_dir)
+        announce(descriptor, os.getpid())
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def announce(lock: int, pid: int) -> None:
+    """Say which process is to be ended when the stack is; readers never find a number that is half written."""
+    os.pwrite(lock, f"{pid:<20}".encode(), 0)
+
+
+def _lock(descriptor: int, data_dir: Path) -> None:
     deadline = time.monotonic() + 1  # whoever only looks (`holder`) has the lock for a moment, too
     while True:
         with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         state = read_state(data_dir)
         if state or time.monotonic() > deadline:
@@ -135,7 +158,7 @@ def holder(data_dir: Path) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return int(file.read() or 0) or None
+            return int(file.read(20).strip() or 0) or None
     return None
 
 

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Key:
     algorithms: tuple[str, ...]
     key: Any
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a secret, which checks what it signs."""
+        return self.algorithms[0].startswith("HS")
+
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
@@ -71,10 +76,20 @@ class KeySet:
         suitable = [key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid)]
         if not suitable:
             raise NoSuitableKeyError
-        for key in suitable:
-            with contextlib.suppress(jwt.InvalidTokenError):
-                return PyJWS().decode(token, key.key, algorithms=[algorithm])  # type: ignore[no-any-return]
-        raise UnprovenTokenError
+        return signed_payload(token, algorithm, suitable)
+
+
+def signed_payload(token: str, algorithm: str, keys: Iterable[Key]) -> bytes:
+    """What one of `keys` has signed by `algorithm`; what it says is not looked at.
+
+    Raises:
+        jwt.DecodeError: the token cannot be read.
+        UnprovenTokenError: none of them has.
+    """
+    for key in keys:
+        with contextlib.suppress(jwt.InvalidTokenError):
+            return PyJWS().decode(token, key.key, algorithms=[algorithm])  # type: ignore[no-any-return]
+    raise UnprovenTokenError
 
 
 @functools.lru_cache(maxsize=16)

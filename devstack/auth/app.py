@@ -12,6 +12,7 @@ from devstack.auth.account import Account
 from devstack.auth.admin import Admin
 from devstack.auth.errors import AuthError, database_error, error_response, fault, hang_up, not_served, refuse
 from devstack.auth.grants import Grants
+from devstack.auth.limits import Limiter
 from devstack.auth.settings import AuthSettings
 
 NOT_SERVED = {
@@ -47,16 +48,18 @@ class Auth:
             Account(settings, self._pool),
             Admin(settings, self._pool),
         )
+        limits = settings.limits
+        tokens, accounts = Limiter(limits.tokens), Limiter(limits.accounts)
         self._app = Starlette(
             routes=[
                 Route("/health", _health, methods=["GET"]),
                 Route("/settings", self._public_settings, methods=["GET"]),
                 Route("/.well-known/jwks.json", self._public_keys, methods=["GET"]),
-                Route("/signup", grants.sign_up, methods=["POST"]),
-                Route("/token", grants.token, methods=["POST"]),
+                Route("/signup", accounts.guard(grants.sign_up), methods=["POST"]),
+                Route("/token", tokens.guard(grants.token), methods=["POST"]),
                 Route("/logout", grants.log_out, methods=["POST"]),
                 Route("/user", account.read, methods=["GET"]),
-                Route("/user", account.update, methods=["PUT"]),
+                Route("/user", accounts.guard(account.update), methods=["PUT"]),
                 Route("/admin/users", admin.list, methods=["GET"]),
                 Route("/admin/users", admin.create, methods=["POST"]),
                 Route("/admin/users/{id}", admin.read, methods=["GET"]),

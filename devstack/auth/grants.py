@@ -13,6 +13,7 @@ from devstack.auth.answers import session_answer, user_answer
 from devstack.auth.bodies import PasswordGrant, RefreshGrant, SignUp, clean_email, read_body
 from devstack.auth.callers import signed_in
 from devstack.auth.errors import AuthError, EmailExistsError, invalid, invalid_credentials, not_served
+from devstack.auth.limits import Limiter
 from devstack.auth.passwords import check_strength, hash_password, password_matches
 from devstack.auth.records import NewUser, User
 from devstack.auth.sessions import Client, close_sessions, open_session, refresh_session
@@ -28,6 +29,7 @@ class Grants:
 
     def __init__(self, settings: AuthSettings, pool: AsyncConnectionPool) -> None:
         self._settings, self._pool = settings, pool
+        self._mails = Limiter(settings.limits.mails)
 
     async def sign_up(self, request: Request) -> Response:
         """`POST /signup`: a session if addresses are confirmed at once, else the user alone."""
@@ -118,6 +120,8 @@ class Grants:
         )
 
     async def _store(self, request: Request, new: NewUser) -> Response:
+        if not new.confirmed:
+            self._mails.take_mail()
         async with self._pool.connection() as connection:
             user = await insert_user(connection, new)
             if user.email_confirmed_at is None:

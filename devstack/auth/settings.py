@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from devstack.auth.limits import UNLIMITED, AuthLimits
 from devstack.signing import SigningKey
 
 
@@ -20,6 +21,7 @@ class AuthSettings:
         password_min_length: in bytes, as the real server counts.
         pool_size: the most database connections that are open at once.
         bcrypt_cost: of new password hashes; each step doubles the work.
+        limits: how often one may ask; none unless told otherwise, since tests sign many up from one address.
         signing_keys: the first signs access tokens; those of all are believed, and their public halves published.
     """
 
@@ -31,4 +33,5 @@ class AuthSettings:
     password_min_length: int = 6
     pool_size: int = 5
     bcrypt_cost: int = 10
+    limits: AuthLimits = UNLIMITED
     signing_keys: tuple[SigningKey, ...] = ()

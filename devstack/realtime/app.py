@@ -21,7 +21,7 @@ from devstack.realtime.presence import Presence
 from devstack.realtime.replay import Replay
 from devstack.realtime.services import Services
 from devstack.realtime.settings import RealtimeSettings
-from devstack.realtime.socket import RESTARTING, Socket
+from devstack.realtime.socket import Socket
 from devstack.realtime.tokens import ExpiredTokenError, Identity, TokenError, read_token
 from devstack.realtime.topics import Topics
 
@@ -68,9 +68,9 @@ class Realtime:
         self._feed.start()
 
     async def stop(self) -> None:
-        """Close every socket with code 1012, then the database connections."""
+        """Tell every channel, close every socket with code 1012, then the database connections."""
         for socket in self._serving:
-            socket.close(RESTARTING, "the server is stopping")
+            socket.restart()
         if self._serving:
             await asyncio.wait(self._serving.values(), timeout=10)
         await self._feed.stop()

@@ -1,5 +1,7 @@
 """What one callback of a client asks for: an entry of `postgres_changes` in a join."""
 
+import functools
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +28,11 @@ class Binding:
     Attributes:
         id: number by which messages name it; the same for identical entries.
         event: INSERT, UPDATE, DELETE or `*`.
-        schema: name of a schema or `*`.
-        table: name of a table or `*`.
+        schema: name of a schema or `*`; unless it is exact, a pattern in which `%` and `_` stand for others.
+        table: the same of a table.
         conditions: terms of its filter; all must hold.
         select: columns to send beside the key; None for all.
+        is_exact: the names are those of one table, and no patterns.
     """
 
     id: int
@@ -38,10 +41,13 @@ class Binding:
     table: str
     conditions: tuple[Condition, ...] = ()
     select: frozenset[str] | None = None
+    is_exact: bool = False
 
     def covers(self, relation: Relation) -> bool:
         """Whether the table is one it asks for."""
-        return self.schema in (ANY, relation.schema) and self.table in (ANY, relation.name)
+        if self.is_exact:
+            return (self.schema, self.table) == (relation.schema, relation.name)
+        return _is_like(relation.schema, self.schema) and _is_like(relation.name, self.table)
 
     def matches(self, change: Change) -> bool:
         """Whether table and event are what it asks for; conditions are another question."""
@@ -97,6 +103,14 @@ def parse_binding(entry: Mapping[str, Any]) -> Binding:
     if (binding.conditions or binding.select is not None) and ANY in (binding.schema, binding.table):
         raise binding.impossible("`filter` and `select` need the name of one schema and one table")
     return binding
+
+
+@functools.lru_cache(maxsize=256)
+def _is_like(name: str, pattern: str) -> bool:
+    """Whether a name matches as in SQL, without an escape: Realtime looks tables up by LIKE, underscores and all."""
+    wild = {"%": ".*", "_": "."}
+    expression = "".join(wild.get(letter) or re.escape(letter) for letter in pattern)
+    return pattern == ANY or re.fullmatch(expression, name, re.DOTALL) is not None
 
 
 def _name(entry: Mapping[str, Any], key: str) -> str | None:

@@ -119,8 +119,9 @@ class Catalog:
         return bool(await self._database.rows(query))
 
     async def published(self, publication: str, schema: str, table: str) -> list[int]:
-        """Numbers of the published tables with these names, of which either may be `*` for any."""
-        query = sql.SQL(_PUBLISHED).format(*map(sql.Literal, (publication, schema, table)))
+        """Numbers of the published tables whose names are like these, of which either may be `*` for any."""
+        patterns = ("%" if name == "*" else name for name in (schema, table))
+        query = sql.SQL(_PUBLISHED).format(sql.Literal(publication), *map(sql.Literal, patterns))
         return [row[0] for row in await self._database.rows(query)]
 
     async def _read_table(self, oid: int) -> Table | None:
@@ -170,5 +171,6 @@ _PUBLISHED = """
 select c.oid::int8 from pg_catalog.pg_publication_tables p
 join pg_catalog.pg_namespace n on n.nspname = p.schemaname
 join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
-where p.pubname = {} and {} in ('*', p.schemaname) and {} in ('*', p.tablename)
+where p.pubname = {} and p.schemaname like {} escape '' and p.tablename like {} escape ''
+order by 1
 """

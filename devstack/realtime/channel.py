@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _CHECK_EXPIRY_SECONDS = 300.0  # at the latest: clocks jump, machines sleep
 _DATABASE_SECONDS = 60.0
 _SUBSCRIBED = "Subscribed to PostgreSQL"
+_AWAY = "Unable to subscribe to changes while the database is away; it is tried again."
 
 
 class Channel:
@@ -130,6 +131,20 @@ class Channel:
         if self._services.rates.messages.allows_another():
             self._push("postgres_changes", {"ids": ids, "data": data})
 
+    def interrupted(self, reason: str) -> None:
+        """Tell the client that no changes flow, and why."""
+        self._system("postgres_changes", "error", f"{_AWAY} {reason}")
+
+    def subscribe_again(self) -> None:
+        """Subscribe anew with what was asked for in the join, and tell the client how that went."""
+        if not self._ended:
+            self._start_subscribing()
+
+    def disconnected(self) -> None:
+        """Tell the client that the server is about to end the connection."""
+        payload = {"extension": "system", "status": "ok", "message": "Server requested disconnect"}
+        self._send(Frame(self.topic, "system", payload, None, self.join_ref))
+
     def resumed(self) -> None:
         """Tell the client that changes flow again: what happened in between it must read by itself."""
         self._system("postgres_changes", "ok", _SUBSCRIBED)
@@ -143,6 +158,9 @@ class Channel:
             self._shut_down("Too many messages per second")
             return
         if not await self._may_say(BROADCAST):
+            if self._join.wants_ack and not self._ended:
+                reason = f"Unauthorized: You do not have permissions to write to this Channel topic: {self._room.name}"
+                self._send(frame.reply("error", {"reason": reason}))
             return
         fits = size <= self._services.limits.broadcast_bytes
         if fits:
@@ -204,8 +222,13 @@ class Channel:
             return
         self._stop_following()
         if self._join.entries:
-            self._subscribing = asyncio.create_task(self._subscribe())
+            self._start_subscribing()
         self._check_expiry()
+
+    def _start_subscribing(self) -> None:
+        if self._subscribing is not None:
+            self._subscribing.cancel()
+        self._subscribing = asyncio.create_task(self._subscribe())
 
     def _stop_following(self) -> None:
         if self._subscribing is not None:

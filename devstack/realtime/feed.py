@@ -1,6 +1,8 @@
 """Row changes for whoever subscribes to them."""
 
 import asyncio
+import random
+import time
 from collections.abc import Iterable, Sequence
 
 import psycopg
@@ -11,9 +13,16 @@ from devstack.realtime.database import Database
 from devstack.realtime.delivery import Delivery
 from devstack.realtime.follower import RETRY_SECONDS, Follower
 from devstack.realtime.pgoutput import Change, Relation
+from devstack.realtime.publication import PublicationWatch
 from devstack.realtime.settings import RealtimeSettings
 from devstack.realtime.subscriptions import Listener, Registry, Resolver
 from devstack.realtime.tokens import Identity
+
+BLIP_SECONDS = 1.0
+"""An interruption that is over by then is not told."""
+
+TELL_AGAIN_SECONDS = (5.0, 10.0)
+"""After how long it is told again, at random between these."""
 
 
 class Feed:
@@ -26,14 +35,20 @@ class Feed:
         self._resolver = Resolver(database, self._catalog, settings.publication)
         self._delivery = Delivery(database, self._catalog, self._registry)
         self._wanting: dict[Listener, Identity] = {}
+        self._tell_at: float | None = None
+        self._watch = PublicationWatch(
+            database, settings.publication, settings.publication_seconds, self._publication_changed
+        )
         self._follower = Follower(settings.dsn, settings.publication, database, self)
 
     def start(self) -> None:
         """Wait for subscribers; the database must be open."""
         self._follower.start()
+        self._watch.start()
 
     async def stop(self) -> None:
         """Close the stream, which removes its slot."""
+        await self._watch.stop()
         await self._follower.stop()
 
     async def subscribe(self, listener: Listener, bindings: Iterable[Binding], identity: Identity) -> None:
@@ -69,14 +84,29 @@ class Feed:
         """Read the table's definition anew when it is needed."""
         self._catalog.forget(relation)
 
+    def interrupted(self, reason: str) -> None:
+        """Tell everyone who wants changes, once the trouble has lasted, and from time to time as long as it does."""
+        now = time.monotonic()
+        if self._tell_at is None:
+            self._tell_at = now + BLIP_SECONDS
+        if now >= self._tell_at:
+            self._tell_at = now + random.uniform(*TELL_AGAIN_SECONDS)  # noqa: S311 - nobody gains by guessing it
+            for listener in list(self._wanting):
+                listener.interrupted(reason)
+
     def resumed(self) -> None:
         """Tell everyone who was subscribed before."""
+        self._tell_at = None
         for listener in self._registry.listeners():
             listener.resumed()
 
     async def deliver(self, changes: Sequence[Change]) -> None:
         """Hand each subscriber what is its own."""
         await self._delivery.deliver(changes)
+
+    def _publication_changed(self) -> None:
+        for listener in self._registry.listeners():
+            listener.subscribe_again()
 
     async def _resolve(self, bindings: list[Binding], role: str) -> list[Binding]:
         while True:

@@ -30,6 +30,9 @@ class Consumer(Protocol):
     def described(self, relation: Relation) -> None:
         """The stream describes this table, for the first time or because it has changed."""
 
+    def interrupted(self, reason: str) -> None:
+        """The stream broke, or cannot be opened; it is tried again."""
+
     def resumed(self) -> None:
         """Changes flow, from now on."""
 
@@ -75,6 +78,7 @@ class Follower:
                 await self._name_writers()
             except (psycopg.Error, OSError) as error:
                 _log.warning("the stream of changes broke and is opened again: %s", error)
+                self._consumer.interrupted(str(error).strip().partition("\n")[0])
             except Exception:
                 _log.exception("a change could not be delivered; the stream of changes is opened again")
             else:

@@ -41,6 +41,9 @@ class Messages:
     def described(self, relation: Relation) -> None:
         """Its definition is known."""
 
+    def interrupted(self, reason: str) -> None:
+        """Nobody is told of that either."""
+
     def resumed(self) -> None:
         """Nobody is told: what was sent in between is lost, as with the real server."""
 

@@ -14,9 +14,11 @@ class RealtimeSettings:
         jwt_secret: what API keys and users' tokens are signed with: the project's secret, or a JWK set as text.
         publication: tables in this publication are streamed, others cannot be subscribed to.
         limits: how much clients may do.
+        publication_seconds: how often the publication is looked at; when it has changed, everyone is subscribed anew.
     """
 
     dsn: str
     jwt_secret: str
     publication: str = "supabase_realtime"
     limits: Limits = field(default_factory=Limits)
+    publication_seconds: float = 60.0

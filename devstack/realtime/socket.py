@@ -21,8 +21,11 @@ _log = logging.getLogger(__name__)
 _SILENCE_SECONDS = 60.0
 _MOST_FRAME_BYTES = 5_000_000
 _CLOSE_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 1.0
+_LAST = b""  # what marks the end of the queue when the server goes down; no frame is empty
 
 GOING_AWAY, TOO_BIG, RESTARTING, TRY_LATER = 1001, 1009, 1012, 1013
+_RESTART = RESTARTING, "the server is stopping"
 
 
 class Socket:
@@ -72,6 +75,14 @@ class Socket:
         if not self._end.done():
             self._end.set_result((code, reason))
 
+    def restart(self) -> None:
+        """End the connection as a server does that goes down, telling each channel before; returns at once."""
+        for channel in list(self._channels.values()):
+            channel.disconnected()
+        self._outgoing.put_nowait(_LAST)
+        # a client that does not read must not hold up the stop
+        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.close, *_RESTART)
+
     def give_up(self) -> None:
         """End the connection of a client that reads too slowly."""
         self._mute()
@@ -99,10 +110,12 @@ class Socket:
         with contextlib.suppress(WebSocketDisconnect):
             while True:
                 data = await self._outgoing.get()
+                if not data:
+                    self.close(*_RESTART)
                 self._services.outgoing.shrank(self, len(data))
                 if isinstance(data, str):
                     await self._websocket.send_text(data)
-                else:
+                elif data:
                     await self._websocket.send_bytes(data)
 
     async def _read(self) -> None:

@@ -24,8 +24,14 @@ class Listener(Protocol):
     def changed(self, ids: Sequence[int], data: orjson.Fragment) -> None:
         """Take one change, which matched the bindings with these ids. Must not wait."""
 
+    def interrupted(self, reason: str) -> None:
+        """No changes flow for the time being."""
+
     def resumed(self) -> None:
         """Changes flow again after a gap, in which some may have been lost."""
+
+    def subscribe_again(self) -> None:
+        """The published tables are others now: subscribe anew, as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +90,9 @@ class Resolver:
             SubscriptionError: one of them is impossible; then none is made.
             psycopg.OperationalError: the database is away.
         """
-        return [await self._explained(binding, role) for binding in bindings]
+        return [resolved for binding in bindings for resolved in await self._explained(binding, role)]
 
-    async def _explained(self, binding: Binding, role: str) -> Binding:
+    async def _explained(self, binding: Binding, role: str) -> list[Binding]:
         try:
             return await self._resolve(binding, role)
         except psycopg.Error as error:
@@ -94,17 +100,21 @@ class Resolver:
                 raise
             raise binding.impossible(str(error).splitlines()[0]) from error
 
-    async def _resolve(self, binding: Binding, role: str) -> Binding:
+    async def _resolve(self, binding: Binding, role: str) -> list[Binding]:
         if not await self._catalog.role_exists(role):
             raise binding.impossible(f'role "{role}" does not exist')
         oids = await self._catalog.published(self._publication, binding.schema, binding.table)
         if not oids:
             raise binding.not_published()
         if not binding.conditions and binding.select is None:
-            return binding
-        table = await self._catalog.table(oids[0])
-        if table is None:
+            return [binding]
+        tables = [table for oid in oids if (table := await self._catalog.table(oid)) is not None]
+        if not tables:  # dropped since
             raise binding.not_published()
+        return [await self._for_table(binding, table, role) for table in tables]
+
+    async def _for_table(self, binding: Binding, table: Table, role: str) -> Binding:
+        """The binding for one of the tables it names, of whose columns it says something."""
         readable = await self._catalog.readable(table, role)
         for name in sorted(binding.select or ()):
             _column(table, name, readable, binding)
@@ -112,7 +122,7 @@ class Resolver:
             await self._check(condition, _column(table, condition.column, readable, binding), binding)
             for condition in binding.conditions
         ]
-        return replace(binding, conditions=tuple(checked))
+        return replace(binding, schema=table.schema, table=table.name, conditions=tuple(checked), is_exact=True)
 
     async def _check(self, condition: Condition, column: Column, binding: Binding) -> Condition:
         if condition.op in PATTERNS and not column.is_text:

@@ -2,12 +2,15 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
-from devstack.tokens import KeySet, UnprovenTokenError, read_keys
+from devstack.tokens import Key, KeySet, UnprovenTokenError, read_keys, signed_payload
+
+_HMACS = ("HS256", "HS384", "HS512")
 
 
 class TokenError(Exception):
@@ -74,9 +77,10 @@ def read_token(token: str, keys: str) -> Identity:
 
 def _signed_claims(token: str, keys: KeySet) -> dict[str, Any]:
     try:
-        claims = json.loads(keys.payload(token))
+        algorithm, suitable = _signers(jwt.get_unverified_header(token), keys)
+        claims = json.loads(signed_payload(token, algorithm, suitable))
     except UnprovenTokenError:
-        raise _unproven(token, keys) from None
+        raise TokenError("JwtSignatureError", "Failed to validate JWT signature") from None
     except (jwt.InvalidTokenError, ValueError):
         claims = None
     if not isinstance(claims, dict):
@@ -84,12 +88,24 @@ def _signed_claims(token: str, keys: KeySet) -> dict[str, Any]:
     return claims
 
 
-def _unproven(token: str, keys: KeySet) -> TokenError:
-    """Another key has signed it; or no key is known that it could be of, as for a key that was taken away."""
-    header = jwt.get_unverified_header(token)
-    algorithm = str(header.get("alg"))
-    is_known = any(key.kid == header.get("kid") and algorithm in key.algorithms for key in keys.keys)
-    if algorithm.startswith("HS") or is_known:
-        return TokenError("JwtSignatureError", "Failed to validate JWT signature")
+def _signers(header: Mapping[str, Any], keys: KeySet) -> tuple[str, Sequence[Key]]:
+    """The algorithm a token names, and the keys that it may be of.
+
+    Realtime is stricter than REST with public keys, which a token must name, and more lenient with secrets: they
+    may sign by any HMAC, and where none has the token's name, the project's is taken.
+    """
+    algorithm, kid = str(header.get("alg")), header.get("kid")
+    if header.get("typ") != "JWT":
+        raise _no_signer()
+    if algorithm in _HMACS:
+        secrets = [key for key in keys.keys if key.is_shared]
+        return algorithm, [key for key in secrets if key.kid == kid] or [key for key in secrets if key.kid is None]
+    named = [key for key in keys.keys if kid is not None and key.kid == kid and algorithm in key.algorithms]
+    if not named:
+        raise _no_signer()
+    return algorithm, named
+
+
+def _no_signer() -> TokenError:
     reason = "Failed to generate JWT signer, check your JWT secret or JWKS configuration"
     return TokenError("JwtSignerError", reason)

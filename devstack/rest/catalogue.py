@@ -125,7 +125,7 @@ class Catalogue:
             RestError: PGRST202, there is none; PGRST203, there are several.
         """
         overloads = self.functions.get((schema, name), ())
-        found = [] if raw else [one for one in overloads if one.takes(names) and not one.whole_type]
+        found = [] if raw else [one for one in overloads if one.takes(names)]
         found = found or [one for one in overloads if one.whole_type in whole]
         if len(found) == 1:
             return found[0]

@@ -22,8 +22,11 @@ _ISOLATION = "default_transaction_isolation"
 _RELATIONS = """
 select n.nspname, c.relname,
   (select coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), case
-      when a.attidentity <> '' then
-        format('nextval(%%L)', pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname))
+      when a.attidentity <> '' then  -- not by pg_get_serial_sequence, which wants rights on the schema
+        (select format('nextval(%%L)', format('%%I.%%I', sn.nspname, s.relname))
+         from pg_depend o join pg_class s on s.oid = o.objid join pg_namespace sn on sn.oid = s.relnamespace
+         where o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass and o.deptype = 'i'
+           and o.refobjid = a.attrelid and o.refobjsubid = a.attnum and s.relkind = 'S')
       when a.attgenerated = '' then coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0))
     end) order by a.attnum), '[]')
    from pg_attribute a

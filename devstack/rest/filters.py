@@ -42,13 +42,13 @@ def _operation(scanner: Scanner, field: Field, value: Callable[[], str]) -> Filt
         return Filter(field, "in", _list(scanner), negated)
     if scanner.accept("is."):
         return Filter(field, "is", _is_value(scanner), negated)
-    operator, modifier = _operator(scanner)
+    operator, modifier = _operator(scanner, "operator (eq, gt, ...)" if negated else '"not" or operator (eq, gt, ...)')
     scanner.expect(".", name="delimiter (.)")
     return Filter(field, operator, value(), negated, modifier)
 
 
-def _operator(scanner: Scanner) -> tuple[str, str | None]:
-    """An operator's name, and the quantifier or language in parentheses after it."""
+def _operator(scanner: Scanner, expected: str) -> tuple[str, str | None]:
+    """An operator's name, and the quantifier or language in parentheses after it; without one, `expected` was."""
     start = scanner.position
     for operator in (*FULL_TEXT, *SIMPLE, *QUANTIFIED):
         scanner.position = start
@@ -56,7 +56,7 @@ def _operator(scanner: Scanner) -> tuple[str, str | None]:
             break
     else:
         scanner.position = start
-        scanner.fail("operator (eq, gt, ...)")
+        scanner.fail(expected)
     if operator in SIMPLE or not scanner.accept("("):
         return operator, None
     modifier = (

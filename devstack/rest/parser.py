@@ -19,11 +19,10 @@ MAX_DEPTH = 50
 
 
 def parse_select(text: str) -> tuple[SelectItem, ...]:
-    """The items of a `select` parameter; none for an empty one."""
-    scanner = Scanner(text, "select parameter")
-    items = _select_items(scanner, 0) if text else ()
-    scanner.end('"," or end of input')
-    return items
+    """The items of a `select` parameter; none for an empty one. As by PostgREST, `)` and what follows it is passed over
+    where no list is open, and anything is after the end of an embedded list.
+    """
+    return _select_items(Scanner(text, "select parameter"), 0) if text else ()
 
 
 def parse_columns(text: str, what: str) -> tuple[str, ...]:
@@ -73,13 +72,16 @@ def _select_item(scanner: Scanner, depth: int) -> SelectItem:
     if scanner.accept("..."):
         return _embed(scanner, scanner.name(), None, depth, spread=True)
     if scanner.accept("*"):
+        _check_item_ends(scanner, '"," or end of input')
         return SelectField(Field("*"))
     name, alias = scanner.name(), None
     if scanner.peek() == ":" and scanner.peek(2) != "::":
         scanner.expect(":")
         alias, name = name, scanner.name()
     if name == "count" and scanner.accept("()"):
-        return SelectField(Field("*"), alias, _cast(scanner), "count")
+        cast = _cast(scanner)
+        _check_item_ends(scanner, '"," or end of input')
+        return SelectField(Field("*"), alias, cast, "count")
     if scanner.peek() in ("(", "!"):
         return _embed(scanner, name, alias, depth)
     return _select_field(scanner, name, alias)
@@ -92,9 +94,14 @@ def _select_field(scanner: Scanner, name: str, alias: str | None) -> SelectField
         aggregate = scanner.expect(*AGGREGATES, name="an aggregate function")
         scanner.expect("()")
         _cast(scanner)
-    if scanner.peek() not in ("", ",", ")"):
-        scanner.fail('letter, digit, "-", "->>", "->", "::", ".", ")", "," or end of input')
+    _check_item_ends(scanner, 'letter, digit, "-", "->>", "->", "::", ".", ")", "," or end of input')
     return SelectField(field, alias, cast, aggregate)
+
+
+def _check_item_ends(scanner: Scanner, expected: str) -> None:
+    scanner.skip_space()
+    if scanner.peek() not in ("", ",", ")"):
+        scanner.fail(expected)
 
 
 def _cast(scanner: Scanner) -> str | None:
@@ -127,8 +134,10 @@ def _json_key(scanner: Scanner) -> str:
     quoted = scanner.quoted()
     if quoted is not None:
         return quoted
+    if scanner.accept("-"):  # of an index, which this is not
+        scanner.fail("digit")
     expected = "any non reserved character different from: .,>()"
-    parts = [scanner.match(_JSON_KEY) or scanner.fail(expected)]
+    parts = [scanner.match(_JSON_KEY) or scanner.fail(f'"-", digit or {expected}')]
     while scanner.peek() == "-" and scanner.peek(2) != "->":
         scanner.expect("-")
         parts.append(scanner.match(_JSON_KEY) or scanner.fail(expected))

@@ -119,7 +119,7 @@ def tree_of(
         max_rows: the most rows of each embedded relation.
 
     Raises:
-        RestError: PGRST108, PGRST118, PGRST123, PGRST200 or PGRST201, as the query does not fit together.
+        RestError: PGRST108, PGRST118, PGRST123, PGRST200, PGRST201 or 42712, as the query does not fit together.
     """
     _Grower(catalogue, schema).grow(root, query.select, 0)
     for path, condition in query.conditions:
@@ -130,6 +130,7 @@ def tree_of(
     if not changing:
         _set_windows(root, query.limits, query.offsets)
     _finish(root, None if changing else max_rows)
+    _check_labels(root)
     return root
 
 
@@ -173,6 +174,17 @@ class _Grower:
             spread=wanted.spread,
             columns=tuple(relation.columns),
         )
+
+
+def _check_labels(node: Node, depth: int = 1) -> None:
+    """Refuse two relations embedded side by side by one name, as SQL does for PostgREST, which names them so."""
+    labels: set[str] = set()
+    for child in node.children:
+        if child.label in labels and child.link:
+            name = f"{child.link.table[1]}_{child.label}_{depth}"
+            raise RestError(400, "42712", f'table name "{name}" specified more than once')
+        labels.add(child.label)
+        _check_labels(child, depth + 1)
 
 
 def _at(root: Node, path: Path) -> Node:

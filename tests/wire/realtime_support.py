@@ -61,9 +61,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(database: Database, limits: Limits | None = None, keys: str = SECRET) -> AsyncIterator[Server]:
+async def serve(
+    database: Database, limits: Limits | None = None, keys: str = SECRET, **settings: Any
+) -> AsyncIterator[Server]:
     """Run a gateway on a free port over `database`, with the usual limits and secret unless told otherwise."""
-    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), keys, limits=limits or Limits()))
+    realtime = Realtime(RealtimeSettings(database.dsn("supabase_admin"), keys, limits=limits or Limits(), **settings))
     app = Starlette(routes=[Mount("/realtime/v1", realtime)])
     listener = listen(0)
     await realtime.start()

@@ -1,8 +1,6 @@
 """pg_cron's tables, functions, messages and rights."""
 
 import random
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -10,21 +8,11 @@ import pytest
 from devstack.cron_schedule import parse_schedule
 from tests.conftest import Database
 from tests.unit.test_cron_schedule import ACCEPTED, REJECTED
+from tests.wire.sql_support import call
+
+EXTENSION = "pg_cron"
 
 HINT = "Use cron format (e.g. 5 4 * * *), or interval format '[1-59] seconds'"
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_cron")
-        yield connection
-
-
-def call(connection: psycopg.Connection, statement: str, *values: object) -> Any:
-    row = connection.execute(f"select {statement}".encode(), values or None).fetchone()
-    assert row is not None
-    return row[0]
 
 
 # The extension -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Faults thrown into pg_cron's scheduler, and steps of its clock."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -8,30 +7,9 @@ import pytest
 
 from devstack.cron import Cron
 from devstack.faults import Faults
-from tests.conftest import Database
-from tests.wire.test_cron import call
-from tests.wire.test_cron_runs import runs, until
+from tests.wire.sql_support import call, runs, until
 
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_cron")
-        yield connection
-
-
-@pytest.fixture
-async def cron(bare_database: Database, postgres: psycopg.Connection) -> AsyncIterator[Cron]:
-    scheduler = Cron(bare_database.dsn("supabase_admin"), bare_database.dsn)
-    await scheduler.start()
-    yield scheduler
-    await scheduler.stop()
-
-
-@pytest.fixture
-def faults(bare_database: Database) -> Iterator[Faults]:
-    with Faults(bare_database.dsn("supabase_admin")) as thrower:
-        yield thrower
+EXTENSION = "pg_cron"
 
 
 def outcomes(connection: psycopg.Connection) -> list[tuple[str, str]]:

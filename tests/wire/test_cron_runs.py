@@ -1,48 +1,15 @@
 """The scheduler of pg_cron's jobs, at work on a real database."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
-from typing import TypeVar
 
 import psycopg
 import pytest
-from psycopg.rows import DictRow, dict_row
 
 from devstack.cron import Cron
 from tests.conftest import Database
-from tests.wire.test_cron import call
+from tests.wire.sql_support import call, runs, until
 
-T = TypeVar("T")
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_cron")
-        yield connection
-
-
-@pytest.fixture
-async def cron(bare_database: Database, postgres: psycopg.Connection) -> AsyncIterator[Cron]:
-    scheduler = Cron(bare_database.dsn("supabase_admin"), bare_database.dsn)
-    await scheduler.start()
-    yield scheduler
-    await scheduler.stop()
-
-
-def runs(connection: psycopg.Connection) -> list[DictRow]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("select * from cron.job_run_details order by runid").fetchall()
-
-
-async def until(check: Callable[[], T], seconds: float = 15) -> T:
-    """Wait for `check` to become true."""
-    async with asyncio.timeout(seconds):
-        while not (found := check()):  # noqa: ASYNC110 - it waits for rows of the database
-            await asyncio.sleep(0.02)
-    return found
-
+EXTENSION = "pg_cron"
 
 OUTCOMES = [
     ("select 1", "succeeded", "1 row"),

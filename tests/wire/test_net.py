@@ -1,28 +1,15 @@
 """pg_net's tables, functions, messages and rights."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from tests.conftest import Database
+from tests.wire.sql_support import call
+
+EXTENSION = "pg_net with schema extensions"
 
 URL = "http://127.0.0.1:9/hook"
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_net with schema extensions")
-        yield connection
-
-
-def call(connection: psycopg.Connection, statement: str, *values: object) -> Any:
-    row = connection.execute(f"select {statement}".encode(), values or None).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def test_it_is_created_whichever_way_it_is_written(bare_database: Database) -> None:

@@ -1,7 +1,6 @@
 """Faults thrown into pg_net's worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
@@ -9,34 +8,11 @@ import pytest
 from devstack.faults import Faults, ThrownFault
 from devstack.net import Net
 from tests.conftest import Database
-from tests.wire.net_peer import Peer, serving
-from tests.wire.test_net import call
-from tests.wire.test_net_worker import ASLEEP, responses, until, worker
+from tests.wire.net_peer import Peer
+from tests.wire.sql_support import call, responses, until, worker
+from tests.wire.test_net_worker import ASLEEP
 
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_net with schema extensions")
-        yield connection
-
-
-@pytest.fixture
-async def net(bare_database: Database, postgres: psycopg.Connection) -> AsyncIterator[Net]:
-    async with worker(bare_database) as running:
-        yield running
-
-
-@pytest.fixture
-def faults(bare_database: Database) -> Iterator[Faults]:
-    with Faults(bare_database.dsn("supabase_admin")) as thrower:
-        yield thrower
+EXTENSION = "pg_net with schema extensions"
 
 
 def send(connection: psycopg.Connection, peer: Peer, *paths: str) -> None:

@@ -1,35 +1,17 @@
 """The life of pg_net's worker: starts, restarts, ends, and what becomes of its batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 
 from devstack.net import Net
 from tests.conftest import Database
-from tests.wire.net_peer import Peer, serving
-from tests.wire.test_net import call
-from tests.wire.test_net_worker import WORKERS, responses, until, worker
+from tests.wire.net_peer import Peer
+from tests.wire.sql_support import call, responses, until, worker
+from tests.wire.test_net_worker import WORKERS
 
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_net with schema extensions")
-        yield connection
-
-
-@pytest.fixture
-async def net(bare_database: Database, postgres: psycopg.Connection) -> AsyncIterator[Net]:
-    async with worker(bare_database) as running:
-        yield running
+EXTENSION = "pg_net with schema extensions"
 
 
 async def test_what_was_queued_without_a_worker_is_sent_when_it_starts(

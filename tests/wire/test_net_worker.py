@@ -1,69 +1,23 @@
 """pg_net's worker, sending to a real HTTP server that can also misbehave."""
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 
 from devstack.cluster import free_port
 from devstack.net import Net
 from tests.conftest import Database
-from tests.wire.net_peer import Peer, serving
-from tests.wire.test_net import call
+from tests.wire.net_peer import Peer
+from tests.wire.sql_support import call, responses, until, worker
 
-T = TypeVar("T")
+EXTENSION = "pg_net with schema extensions"
 
 # Idle for longer than the pause between batches.
 WORKERS = "pg_stat_activity where application_name ~ '^pg_net ' and datname = current_database()"
 ASLEEP = f"bool_and(clock_timestamp() - state_change > interval '0.2 s') from {WORKERS}"
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def postgres(bare_database: Database) -> Iterator[psycopg.Connection]:
-    with bare_database.connect() as connection:
-        connection.execute("create extension pg_net with schema extensions")
-        yield connection
-
-
-@asynccontextmanager
-async def worker(database: Database, **settings: Any) -> AsyncIterator[Net]:
-    net = Net(database.dsn("supabase_admin"), **{"pause_seconds": 0.05, **settings})
-    await net.start()
-    try:
-        yield net
-    finally:
-        await net.stop()
-
-
-@pytest.fixture
-async def net(bare_database: Database, postgres: psycopg.Connection) -> AsyncIterator[Net]:
-    async with worker(bare_database) as running:
-        yield running
-
-
-async def until(check: Callable[[], T], seconds: float = 15) -> T:
-    """Wait for `check` to become true."""
-    async with asyncio.timeout(seconds):
-        while not (found := check()):  # noqa: ASYNC110 - it waits for rows of the database
-            await asyncio.sleep(0.01)
-    return found
-
-
-def responses(connection: psycopg.Connection) -> list[DictRow]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("select * from net._http_response order by id").fetchall()
 
 
 async def response_to(connection: psycopg.Connection, statement: str, *values: object) -> DictRow:
@@ -249,7 +203,10 @@ async def test_rows_written_into_the_queue_wait_for_a_wake(peer: Peer, postgres:
     await until(lambda: call(postgres, ASLEEP))
     insert = "insert into net.http_request_queue (method, url, timeout_milliseconds) values ('get', %s, 0)"
     postgres.execute(insert, (peer.url("/written"),))
-    await asyncio.sleep(0.2)  # the time in which it must not arrive
+    written = call(postgres, "clock_timestamp()")
+    # it has slept for longer than its pause since then: what it does not know of by now it will not learn
+    since = "bool_and(state_change < %s and clock_timestamp() - interval '0.2 s' > %s) from "
+    await until(lambda: call(postgres, since + WORKERS, written, written))
     assert peer.lines() == ["GET /first"]
     call(postgres, "net.wake()")
     await peer.received(2)

@@ -12,10 +12,10 @@ import pytest
 import websockets
 
 from devstack.cluster import remove_cluster, start_cluster
-from devstack.realtime import outgoing
+from devstack.realtime import feed, outgoing
 from devstack.realtime import socket as realtime_socket
 from tests.conftest import Database
-from tests.wire.realtime_support import RawClient, Server, becomes_true, serve, watching, writer
+from tests.wire.realtime_support import Json, RawClient, Server, becomes_true, serve, watching, writer
 
 SCHEMA = """
 create table jobs (id int primary key); grant select on jobs to anon;
@@ -51,7 +51,10 @@ async def test_without_subscribers_there_is_no_slot_for_changes(server: Server) 
             assert (await client.change())["record"] == {"id": 2}
 
 
-async def test_after_a_restart_of_the_database_changes_flow_again_and_everyone_is_told(tmp_path: Path) -> None:
+async def test_after_a_restart_of_the_database_changes_flow_again_and_everyone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BLIP_SECONDS", 0)
     cluster = start_cluster(tmp_path)
     database = Database(cluster, "postgres")
     try:
@@ -60,17 +63,23 @@ async def test_after_a_restart_of_the_database_changes_flow_again_and_everyone_i
         async with serve(database) as server, RawClient.open(server) as client, RawClient.open(server) as late:
             await client.subscribe(watching())
             await asyncio.to_thread(cluster.stop)  # a server that shuts down waits for its readers
-            joining = asyncio.create_task(late.subscribe(watching()))
+            trouble = await client.receive()
+            await late.join(watching())
             cluster = await asyncio.to_thread(start_cluster, tmp_path, port=cluster.port)
-            again = await client.receive()
-            await joining
+            again, first = [await one.until(_is_subscribed) for one in (client, late)]
             with database.connect() as connection:
                 connection.execute("insert into jobs values (1)")
             assert (await client.change())["record"] == (await late.change())["record"] == {"id": 1}
-        assert again["payload"]["message"] == "Subscribed to PostgreSQL"
+        assert (trouble["payload"]["extension"], trouble["payload"]["status"]) == ("postgres_changes", "error")
+        assert trouble["payload"]["message"].startswith("Unable to subscribe to changes while the database is away")
+        assert again["payload"] == first["payload"]
     finally:
         cluster.stop(immediate=True)
         remove_cluster(tmp_path)
+
+
+def _is_subscribed(frame: Json) -> bool:
+    return bool(frame["event"] == "system" and frame["payload"]["message"] == "Subscribed to PostgreSQL")
 
 
 async def test_a_change_that_cannot_be_decoded_costs_a_new_slot_not_the_subscription(server: Server) -> None:
@@ -165,6 +174,9 @@ async def test_stopping_tells_clients_to_come_back(bare_database: Database) -> N
         connection = await websockets.connect(server.websocket_url())
         client = RawClient(connection)
         await client.join()
+    last = await client.receive()
+    assert (last["event"], last["topic"], last["ref"]) == ("system", "realtime:room", None)
+    assert last["payload"] == {"extension": "system", "status": "ok", "message": "Server requested disconnect"}
     with pytest.raises(websockets.ConnectionClosedError) as caught:
         await client.receive()
     assert caught.value.rcvd is not None

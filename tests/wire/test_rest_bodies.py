@@ -1,13 +1,9 @@
 """Other bodies than JSON, other answers than JSON, and PUT."""
 
-from collections.abc import AsyncIterator
-
 import orjson
 import pytest
-import pytest_asyncio
 
-from devstack.cluster import Cluster
-from tests.wire.test_rest_server import Api, error_of, serve_schema
+from tests.wire.test_rest_server import Api, error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,18 +34,6 @@ insert into public.grid values (1, 2, 'old');
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CSV = {"Content-Type": "text/csv"}
 FULL = {"Prefer": "return=representation"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(cluster: Cluster) -> AsyncIterator[Api]:
-    async with serve_schema(cluster, SCHEMA) as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Api:
-    server.sql(ROWS)
-    return server
 
 
 async def test_a_form_is_one_row(api: Api) -> None:

@@ -173,6 +173,8 @@ async def test_rows_are_sorted_and_chosen_by_what_is_embedded(api: Api, query: s
     [
         ("/people?select=nothing(*)", 400, "PGRST200"),
         ("/people?select=teams!nothing(*)", 400, "PGRST200"),
+        ("/teams?select=people(id),people(name)", 400, "42712"),
+        ("/teams?select=people(skills(id),skills:badges(code))", 400, "42712"),
         ("/people?select=teams(nothing(*))", 400, "PGRST200"),
         ("/people?select=joins(*)", 400, "PGRST200"),
         ("/letters?select=people(*)", 300, "PGRST201"),

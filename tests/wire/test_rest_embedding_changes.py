@@ -1,13 +1,10 @@
 """Relations inside what changes and calls give back."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from devstack.cluster import Cluster
-from tests.wire.test_rest_server import Api, error_of, serve_schema
+from tests.wire.test_rest_server import Api, error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,18 +32,6 @@ insert into public.albums values (1, 'stratosphere', 1, 4), (2, 'long division',
 """
 
 FULL = {"Prefer": "return=representation"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(cluster: Cluster) -> AsyncIterator[Api]:
-    async with serve_schema(cluster, SCHEMA) as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Api:
-    server.sql(ROWS)
-    return server
 
 
 async def test_an_insert_gives_back_what_belongs_to_the_new_row(api: Api) -> None:

@@ -53,6 +53,9 @@ create function public.writes_stable() returns int language plpgsql stable
 create function public.many(n int) returns setof int language sql stable as 'select generate_series(1, n)';
 create function public.a_trigger() returns trigger language plpgsql as 'begin return new; end';
 create function public.unnamed(int, int) returns int language sql as 'select 1';
+create function public.letters(text) returns int language sql as 'select length($1)';
+create function public.maybe() returns text language sql as $$select 'none'$$;
+create function public.maybe(text default 'own') returns text language sql as 'select $1';
 create procedure public.a_procedure() language sql as '';
 """
 
@@ -71,6 +74,8 @@ async def api(cluster: Cluster) -> AsyncIterator[Api]:
         ("nullity", {}, None),
         ("greet", {"name": "Ana"}, "hello Ana"),
         ("greet", {"name": None}, None),
+        ("letters", {"": "x"}, len('{"":"x"}')),
+        ("maybe", {"": 1}, '{"":1}'),
         ("numbers", {}, [1, None, 3]),
         ("one_item", {"p_id": 1}, {"id": 1, "name": "one", "data": {"k": 1}}),
         ("one_item", {"p_id": 9}, None),
@@ -166,6 +171,8 @@ async def test_void_is_204_without_a_body(api: Api) -> None:
         ("/rpc/a_trigger", {}, 404, "PGRST202"),
         ("/rpc/a_procedure", {}, 404, "PGRST202"),
         ("/rpc/unnamed", {"": 1}, 404, "PGRST202"),
+        ("/rpc/letters", {"a": 1}, 404, "PGRST202"),
+        ("/rpc/maybe", {}, 300, "PGRST203"),
         ("/rpc/add", {"a": "x"}, 400, "22P02"),
         ("/rpc/add", [1], 400, "PGRST102"),
         ("/rpc/greet?name=Ana", {"name": "Ana"}, 400, "PGRST100"),

@@ -1,13 +1,10 @@
 """POST with `resolution=`: merging with rows that are there already, or ignoring them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from devstack.cluster import Cluster
-from tests.wire.test_rest_server import Api, error_of, serve_schema
+from tests.wire.test_rest_server import Api, error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,21 +16,12 @@ create table public.days (id int, day date, text text, primary key (id, day)) pa
 create table public.days_all partition of public.days for values from (minvalue) to (maxvalue);
 grant select, insert, update on public.pairs, public.keyless, public.pairs_view, public.days to anon;
 """
+ROWS = """
+truncate public.pairs, public.keyless, public.days;
+insert into public.pairs values (1, 1, 'old', 'one@x');
+"""
 MERGE = {"Prefer": "resolution=merge-duplicates, return=representation"}
 IGNORE = {"Prefer": "resolution=ignore-duplicates, return=representation"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(cluster: Cluster) -> AsyncIterator[Api]:
-    async with serve_schema(cluster, SCHEMA) as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Api:
-    server.sql("truncate public.pairs, public.keyless, public.days")
-    server.sql("insert into public.pairs values (1, 1, 'old', 'one@x')")
-    return server
 
 
 def row(b: int, text: str = "x") -> dict[str, Any]:

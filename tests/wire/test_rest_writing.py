@@ -1,13 +1,10 @@
 """POST, PATCH and DELETE of tables: bodies, statuses, what comes back, who may."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from devstack.cluster import Cluster
-from tests.wire.test_rest_server import USER, Api, bearer, error_of, serve_schema
+from tests.wire.test_rest_server import USER, Api, bearer, error_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,21 +29,12 @@ grant select, insert, update, delete on public.items, public.parts, public.logs,
 grant insert, delete on public.drops to anon;
 grant usage on sequence public.items_id_seq to authenticated;
 """
+ROWS = """
+truncate public.items, public.parts, public.drops, public.logs, public.owned restart identity;
+insert into public.items (name, price) values ('one', 1.10), ('two', 2), ('three', null);
+"""
 REPRESENTATION = {"Prefer": "return=representation"}
 SINGULAR = {"Accept": "application/vnd.pgrst.object+json"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(cluster: Cluster) -> AsyncIterator[Api]:
-    async with serve_schema(cluster, SCHEMA) as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Api:
-    server.sql("truncate public.items, public.parts, public.drops, public.logs, public.owned restart identity")
-    server.sql("insert into public.items (name, price) values ('one', 1.10), ('two', 2), ('three', null)")
-    return server
 
 
 async def test_an_insert_is_201_and_silent(api: Api) -> None:
