@@ -98,6 +98,7 @@ class Stand:
         base = Settings.model_validate({
             "supabase_url": self.url, "supabase_anon_key": self.keys.anon_key,
             "supabase_service_role_key": self.keys.service_role_key, "cron_secret": CRON_SECRET,
+            "media_allowed_hosts": "127.0.0.1",
         })  # fmt: skip
         return base.model_copy(update={"drain_linger_seconds": 0.0, **changes})
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from functions.jobs.context import ClaimedJob, Context
-from functions.jobs.outcomes import Done, JobError, Outcome, Reject, Retry
+from functions.jobs.outcomes import Done, Outcome
 from functions.web.services import Services
 from functions.worker import attempt
 from functions.worker.host import WorkerHost
@@ -19,10 +18,10 @@ from functions.worker.ledger import Claimed, Settled, Settlement
 from functions.worker.rest_ledger import RestLedger
 from tests.proofs.conftest import Anything, Handle, Proof, Stand, services_of, until
 from tests.proofs.oracle import assert_drained, statuses
+from tests.proofs.poisons import ATTEMPTS, POISON
 from tests.proofs.processor import Processors, is_alive
 
 BATCH = 10
-ATTEMPTS = 3
 REDRIVE_AT_ONCE = 500
 ENDS = "select id::text, (status, error_code, attempt)::text from public.jobs"
 
@@ -30,99 +29,6 @@ ENDS = "select id::text, (status, error_code, attempt)::text from public.jobs"
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "STOPPING_SECONDS", 0.1)
-
-
-class Unprintable(Exception):  # noqa: N818
-    """It fails once more when it is logged."""
-
-    def __str__(self) -> str:
-        raise ValueError("no words")
-
-    __repr__ = __str__
-
-
-class BeyondException(BaseException):
-    """What `except Exception` does not catch."""
-
-
-async def hang(ctx: Context) -> Outcome:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def hang_on(ctx: Context) -> Outcome:
-    """Does not even end when it is told to; the second time it does."""
-    with suppress(asyncio.CancelledError):
-        await asyncio.Event().wait()
-    return await hang(ctx)
-
-
-async def undecodable(ctx: Context) -> Outcome:
-    return Done({"text": b"\xff\xfe".decode()})
-
-
-async def far_too_large(ctx: Context) -> Outcome:
-    return Done({"x": "y" * 10_000_000})
-
-
-async def raise_while_logging(ctx: Context) -> Outcome:
-    ctx.log.error("it broke", problem=Unprintable())
-    raise Unprintable
-
-
-async def recurse(ctx: Context) -> Outcome:
-    return await recurse(ctx)
-
-
-async def no_outcome(ctx: Context) -> Any:
-    return {"status": "ok"}
-
-
-async def contain_itself(ctx: Context) -> Outcome:
-    loop: dict[str, Any] = {}
-    loop["again"] = loop
-    return Done(loop)
-
-
-async def say_too_much(ctx: Context) -> Outcome:
-    return Retry(JobError("x" * 100_000, "\0\ud800" + "y" * 10_000_000, {"trace": "z" * 10_000_000}))
-
-
-async def let_cancellation_escape(ctx: Context) -> Outcome:
-    stopped = asyncio.get_running_loop().create_future()
-    stopped.cancel()
-    return await stopped  # type: ignore[no-any-return]
-
-
-async def leave(ctx: Context) -> Outcome:
-    raise SystemExit(3)
-
-
-async def raise_beyond(ctx: Context) -> Outcome:
-    raise BeyondException
-
-
-async def refuse(ctx: Context) -> Outcome:
-    return Reject(JobError("never", "It can never succeed."))
-
-
-POISON: dict[str, tuple[Any, str, int]] = {
-    "hang": (hang, "timeout", ATTEMPTS),
-    "hang_on": (hang_on, "timeout", ATTEMPTS),
-    "undecodable": (undecodable, "handler_error", ATTEMPTS),
-    "too_large": (far_too_large, "result_too_large", 1),
-    "logging": (raise_while_logging, "handler_error", ATTEMPTS),
-    "recursion": (recurse, "handler_error", ATTEMPTS),
-    "no_outcome": (no_outcome, "handler_error", ATTEMPTS),
-    "loop": (contain_itself, "invalid_result", 1),
-    "too_much": (say_too_much, "x" * 100, ATTEMPTS),
-    "cancellation": (let_cancellation_escape, "handler_error", ATTEMPTS),
-    "exit": (leave, "handler_error", ATTEMPTS),
-    "beyond": (raise_beyond, "handler_error", ATTEMPTS),
-    "reject": (refuse, "never", 1),
-    "schema": (None, "invalid_payload", 1),
-}
-"""What a handler does, the code its dead letter shows, and after how many attempts it is one."""
 
 
 class Poison(BaseModel):
@@ -155,17 +61,28 @@ class Recording(RestLedger):
 async def test_every_poison_is_a_dead_letter_and_its_neighbours_hardly_notice(
     stand: Stand, proof: Proof, handle: Handle
 ) -> None:
-    await poisoned(stand, proof, handle, rounds=1, each=3)
+    await poisoned(stand, proof, handle, "poison", backoff=600, rounds=1, each=3)
+
+
+async def test_poison_that_is_tried_again_at_once_does_not_go_before_its_neighbours(
+    stand: Stand, proof: Proof, handle: Handle
+) -> None:
+    await poisoned(stand, proof, handle, "poison without backoff", backoff=0, rounds=1, each=3)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-async def test_fifty_of_every_poison_are_dead_letters(stand: Stand, proof: Proof, handle: Handle) -> None:
-    await poisoned(stand, proof, handle, rounds=10, each=5)
+@pytest.mark.parametrize(("name", "backoff"), [("poison", 600), ("poison without backoff", 0)])
+async def test_fifty_of_every_poison_are_dead_letters(
+    stand: Stand, proof: Proof, handle: Handle, name: str, backoff: int
+) -> None:
+    await poisoned(stand, proof, handle, name, backoff=backoff, rounds=10, each=5)
 
 
-async def poisoned(stand: Stand, proof: Proof, handle: Handle, *, rounds: int, each: int) -> None:
-    stand.queue(max_attempts=ATTEMPTS, timeout_seconds=1, backoff_base_seconds=600, backoff_factor=1)
+async def poisoned(
+    stand: Stand, proof: Proof, handle: Handle, name: str, *, backoff: int, rounds: int, each: int
+) -> None:
+    stand.queue(max_attempts=ATTEMPTS, timeout_seconds=1, backoff_base_seconds=backoff, backoff_factor=1)
     delay = restored = neighbours = 0
     async with services_of(stand, drain_concurrency=BATCH, drain_budget_seconds=300) as services:
         for _ in range(rounds):
@@ -176,7 +93,7 @@ async def poisoned(stand: Stand, proof: Proof, handle: Handle, *, rounds: int, e
             restored += await redriven(stand, handle, WorkerHost(services), len(names) - names.count(""))
     assert delay <= BATCH
     proof.record(
-        8, "poison", target="12 kinds x 50: dead letters after exactly max_attempts, neighbours delayed <= 1 batch",
+        8, name, target="12 kinds x 50: dead letters after exactly max_attempts, neighbours delayed <= 1 batch",
         reached=f"{len(POISON)} kinds x {rounds * each}: dead letters in time, neighbours delayed by {delay} claims;"
         f" {restored} of {restored} redriven complete once",
         kinds=len(POISON), each=rounds * each, neighbours=neighbours, longest_delay_in_claims=delay, redriven=restored,

@@ -97,3 +97,11 @@ def test_an_expiry_that_is_no_time_is_refused(engine: Engine, expires_at: object
 def test_an_expiry_before_the_schedule_is_refused(engine: Engine) -> None:
     with pytest.raises(psycopg.Error, match="later than its scheduled_at"):
         engine.enqueue({"kind": "task", "scheduled_at": in_seconds(60), "expires_at": in_seconds(30)})
+
+
+def test_places_of_expired_jobs_go_to_the_next_of_their_priority(engine: Engine) -> None:
+    engine.enqueue(*[{"kind": "task", "priority": 5, "expires_at": in_seconds(10)}] * 3)
+    high = engine.enqueue(*[{"kind": "task", "priority": 5}] * 2)
+    engine.enqueue(*[{"kind": "task"}] * 3)
+    engine.step_clock(timedelta(seconds=11))
+    assert [job["job_id"] for job in engine.claim(limit=2)["jobs"]] == high

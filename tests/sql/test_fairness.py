@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -90,6 +91,45 @@ def test_a_retry_with_an_old_turn_does_not_starve_behind_a_young_line(engine: En
     enqueue_for(engine, users[1], 10)
     engine.settle(jobs[-1], "release")
     assert jobs[-1]["job_id"] in claimed(engine, 3)
+
+
+ERROR = {"code": "boom", "message": "It broke."}
+
+
+@pytest.mark.parametrize("window", [0, 200], ids=["in the line", "in the window"])
+def test_a_failed_attempt_goes_behind_what_was_due(engine: Engine, users: list[uuid.UUID], window: int) -> None:
+    make_queue(engine, "work", window_size=window, backoff_base_seconds=0)
+    poison, *neighbours = enqueue_for(engine, users[0], 6)
+    engine.settle(engine.claim_one(), "retry", error=ERROR)
+    assert claimed(engine, 3) == neighbours[:3]
+    late = enqueue_for(engine, users[0], 2)
+    assert claimed(engine, 5) == [*neighbours[3:], poison, *late]
+
+
+def test_a_failed_attempt_goes_behind_its_own_owners_jobs_only(engine: Engine, users: list[uuid.UUID]) -> None:
+    make_queue(engine, "work", backoff_base_seconds=0)
+    [poison] = enqueue_for(engine, users[0], 1)
+    engine.settle(engine.claim_one(), "retry", error=ERROR)
+    enqueue_for(engine, users[1], 50)
+    assert poison in claimed(engine, 3)
+
+
+def test_a_poll_does_not_cost_a_job_its_turn(engine: Engine, users: list[uuid.UUID]) -> None:
+    [job_id, *_] = enqueue_for(engine, users[0], 100)
+    engine.settle(engine.claim_one(), "snooze", after_seconds=5)
+    engine.step_clock(timedelta(seconds=6))
+    assert job_id in claimed(engine, 3)
+
+
+def test_the_first_lost_worker_costs_no_turn_and_the_second_does(engine: Engine, users: list[uuid.UUID]) -> None:
+    make_queue(engine, "work", backoff_base_seconds=0, max_attempts=9)
+    [job_id, *_] = enqueue_for(engine, users[0], 100)
+    for is_first in (True, False):
+        assert engine.claim_one()["job_id"] == job_id
+        engine.step_clock(timedelta(seconds=31))
+        assert engine.call("rescue_jobs", 10) == 1
+        engine.call("tick")
+        assert (engine.job(job_id)["fair_tag"] < 100) is is_first
 
 
 def test_priority_goes_before_fairness(engine: Engine, users: list[uuid.UUID]) -> None:

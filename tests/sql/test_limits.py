@@ -47,7 +47,8 @@ def test_a_refused_job_spends_no_attempt_and_names_its_limit(limited: Engine) ->
 def test_another_key_is_not_held_up(limited: Engine) -> None:
     send(limited, "a", 200)
     [other] = send(limited, "b")
-    assert other in [job["job_id"] for job in claimed(limited, 10)]
+    next_claims = [job["job_id"] for _ in range(4) for job in claimed(limited, 10)]
+    assert other in next_claims, "a claim looks past as many as it can in a tenth of a second"
 
 
 def test_a_parked_job_runs_when_the_window_has_moved_on(limited: Engine) -> None:

@@ -83,3 +83,23 @@ def test_an_owner_reads_their_jobs_by_index(engine: Engine, alice: uuid.UUID) ->
     with engine.as_role("authenticated", {"role": "authenticated", "sub": str(alice)}):
         touched = buffers(engine, "select * from public.jobs where user_id = %s", alice)
     assert touched < 100
+
+
+def test_a_session_that_planned_while_all_was_empty_reads_no_backlog_later(engine: Engine) -> None:
+    alone = [claimed_buffers(engine) for _ in range(8)][-1]
+    engine.enqueue(*[{"kind": "task", "scheduled_at": "2099-01-01T00:00:00Z"}] * 5000)
+    assert max(claimed_buffers(engine) for _ in range(3)) <= 1.5 * alone
+
+
+def claimed_buffers(engine: Engine) -> int:
+    """What a claim of ten fresh jobs touches."""
+    engine.enqueue(*[{"kind": "task"}] * 10)
+    return buffers(engine, CLAIM, 10)
+
+
+def test_statements_that_forbid_a_sort_of_plan_are_not_compiled_for_its_price(engine: Engine) -> None:
+    rows = engine.connection.execute(
+        "select p.proname from pg_proc p where p.pronamespace = 'filaviva'::regnamespace"
+        " and array_to_string(p.proconfig, ',') like '%%enable\\_%%' and not 'jit=off' = any (p.proconfig)"
+    )
+    assert [row[0] for row in rows] == [], "add `set jit = off`"

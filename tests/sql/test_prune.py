@@ -167,6 +167,8 @@ def test_history_is_bounded(engine: Engine) -> None:
             "insert into cron.job_run_details (username, command, status, start_time, end_time) values"
             " ('postgres', 'old', 'succeeded', now() - interval '8 days', now() - interval '8 days'),"
             " ('postgres', 'cut off', 'failed', now() - interval '8 days', null),"
+            " ('postgres', 'went well', 'succeeded', now() - interval '2 days', now() - interval '2 days'),"
+            " ('postgres', 'went wrong', 'failed', now() - interval '2 days', now() - interval '2 days'),"
             " ('postgres', 'new', 'succeeded', now(), now())"
         )
     engine.connection.execute(
@@ -178,7 +180,7 @@ def test_history_is_bounded(engine: Engine) -> None:
     engine.claim_one()
     engine.connection.execute("update filaviva.claim_requests set created_at = now() - interval '2 hours'")
     engine.value("select filaviva.prune_history()")
-    assert engine.value("select array_agg(command) from cron.job_run_details") == ["new"]
+    assert engine.value("select array_agg(command order by command) from cron.job_run_details") == ["new", "went wrong"]
     assert engine.value("select array_agg(message order by id) from public.alerts") == ["new", "open"]
     assert engine.value("select count(*) from filaviva.claim_requests") == 0
 

@@ -102,3 +102,24 @@ def test_finished_jobs_are_pruned_after_their_retention(engine: Engine) -> None:
     engine.step_clock(timedelta(days=23))
     assert engine.value("select filaviva.prune(100)") == 1
     assert engine.job(waiting)["status"] == "pending"
+
+
+def test_places_of_suspects_that_stand_aside_go_to_the_next_jobs_by_priority(engine: Engine) -> None:
+    make_queue(engine, "work", window_size=200, backoff_base_seconds=0)
+    low = engine.enqueue(*[{"kind": "task"}] * 3)  # in pgmq's window
+    suspects = engine.enqueue(*[{"kind": "task", "priority": 9, "max_attempts": 2}] * 3)
+    assert len(engine.claim(limit=3)["jobs"]) == 3
+    engine.step_clock(timedelta(seconds=31))
+    assert engine.call("rescue_jobs", 10) == 3
+    high = engine.enqueue(*[{"kind": "task", "priority": 3}] * 2)
+    taken = [job["job_id"] for job in engine.claim(limit=4)["jobs"]]
+    assert (taken[0] in suspects, taken[1:]) == (True, [*high, low[0]])
+
+
+def test_suspects_of_the_lowest_priority_leave_their_places_to_the_window(engine: Engine) -> None:
+    jobs = engine.enqueue(*[{"kind": "task", "max_attempts": 2}] * 2, *[{"kind": "task"}] * 2)
+    assert [job["job_id"] for job in engine.claim(limit=2)["jobs"]] == jobs[:2]
+    engine.step_clock(timedelta(seconds=31))
+    assert engine.call("rescue_jobs", 10) == 2
+    engine.step_clock(timedelta(seconds=3))
+    assert len(engine.claim(limit=2)["jobs"]) == 2

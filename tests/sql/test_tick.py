@@ -120,6 +120,7 @@ def test_the_migrations_schedule_the_engine(engine: Engine) -> None:
         ("filaviva_alerts", "30 seconds", "postgres"),
         ("filaviva_prune", "0 2 * * *", "postgres"),
         ("filaviva_prune_messages", "0 */6 * * *", "postgres"),
+        ("filaviva_rescue", "4 seconds", "postgres"),
         ("filaviva_retention", "10 seconds", "postgres"),
         ("filaviva_sample", "* * * * *", "postgres"),
         ("filaviva_sweep", "*/5 * * * *", "postgres"),

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.admit(p_queue text, p_job_ids uuid[], p_limit integer) 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_answer filaviva.admission := row('{}', '{}', '{}', '{}', '{}');

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.allowance(p_limiter public.rate_limiters, p_key text, p
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_counts_for constant interval := make_interval(secs => p_limiter.window_seconds) + filaviva.start_slack();

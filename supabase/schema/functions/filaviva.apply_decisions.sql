@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_ids uuid[] := array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok');
@@ -20,6 +21,10 @@ begin
     status = d.status, mode = d.mode, attempt = d.attempt, snoozes = d.snoozes,
     finished_at = case when d.run_at is null then p_now end,
     next_run_at = d.run_at,
+    fair_tag = case
+      when d.run_at is not null and d.outcome <> 'release' and (d.outcome in ('retry', 'unconfirmed') or d.error_code is not null)
+        and (d.error_code is distinct from 'worker_lost' or j.error_code = 'worker_lost') then null
+      else j.fair_tag end,
     msg_id = case when d.run_at is null then j.msg_id end,
     waiting_reason = case
       when d.run_at is null or d.outcome = 'release' then null
@@ -56,6 +61,6 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now timestamp with time zone) IS 'Writes decisions to jobs, attempts, checkpoints and groups, and removes the messages. The jobs and groups must be locked.';
+COMMENT ON FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now timestamp with time zone) IS 'Writes decisions to jobs, attempts, checkpoints and groups, and removes the messages. A failed attempt gives its turn up, except the first that lost its worker. The jobs and groups must be locked.';
 
 REVOKE ALL ON FUNCTION filaviva.apply_decisions(p_decisions filaviva.decision[], p_now timestamp with time zone) FROM PUBLIC;

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.cancel_jobs(p_filter jsonb, p_limit integer) RETURNS js
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_limit constant int := least(greatest(p_limit, 0), 1000);

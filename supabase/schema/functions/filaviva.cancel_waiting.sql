@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.cancel_waiting(p_job_ids uuid[], p_now timestamp with t
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_msgs record;

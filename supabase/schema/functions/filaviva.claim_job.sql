@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.claim_job(p_job_id uuid, p_worker_id text, p_request_id
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now timestamptz := filaviva.now();

@@ -5,6 +5,7 @@ CREATE FUNCTION filaviva.claimed_jobs(p_job_ids uuid[], p_claim_ids bigint[] DEF
     SET enable_nestloop TO 'on'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_queue public.queues;

@@ -6,6 +6,7 @@ CREATE FUNCTION filaviva.complete_jobs(p_results filaviva.settlement[], p_now ti
     SET enable_hashjoin TO 'on'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_ids uuid[] := array(select r.job_id from unnest(p_results) r order by 1);

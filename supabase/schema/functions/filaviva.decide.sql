@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.decide(p_results filaviva.settlement[], p_now timestamp
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return (

@@ -3,6 +3,7 @@ CREATE FUNCTION filaviva.due_since(p_queue text, p_now timestamp with time zone)
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return (

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.first_jobs(p_jobs filaviva.new_job[]) RETURNS TABLE(ord
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query

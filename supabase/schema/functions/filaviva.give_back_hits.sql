@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.give_back_hits(p_job_ids uuid[], p_now timestamp with t
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_limiters text[]; v_keys text[];

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.leave_line(p_job_ids uuid[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   delete from filaviva.due_jobs d using public.jobs j

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.lock_jobs(p_job_ids uuid[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform filaviva.lock_groups(p_job_ids);

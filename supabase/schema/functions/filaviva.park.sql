@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[],
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   update public.jobs j set

@@ -2,6 +2,7 @@ CREATE FUNCTION filaviva.read_window(p_queue text, p_hidden_seconds integer, p_l
     LANGUAGE plpgsql
     SET search_path TO ''
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $_$
 declare
   v_msgs bigint[]; v_jobs uuid[]; v_over bigint[]; v_other record;

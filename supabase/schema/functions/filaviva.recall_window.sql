@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.recall_window(p_queue text, p_now timestamp with time z
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_msg_ids bigint[];

@@ -14,21 +14,21 @@ begin
     perform filaviva.fail(400, 'invalid_field', 'p_settings must be an object.', 'Send {"queue": "…"}, at least.');
   end if;
   select k.key into v_unknown from jsonb_object_keys(p_settings) as k(key)
-  where k.key <> all (array['queue', 'timeout_seconds', 'max_attempts', 'user_may_enqueue']) limit 1;
+  where k.key <> all (array['queue', 'timeout_seconds', 'max_attempts', 'user_may_enqueue', 'group_key_path']) limit 1;
   if found then
-    perform filaviva.fail(400, 'unknown_setting', format('A kind has no setting %L.', v_unknown), 'The settings are queue, timeout_seconds, max_attempts, user_may_enqueue.');
+    perform filaviva.fail(400, 'unknown_setting', format('A kind has no setting %L.', v_unknown), 'The settings are queue, timeout_seconds, max_attempts, user_may_enqueue, group_key_path.');
   end if;
   begin
     select * into v_kind from public.kinds k where k.kind = p_kind;
     v_kind := jsonb_populate_record(v_kind, p_settings);
     perform filaviva.require_queue(v_kind.queue);
-    insert into public.kinds (kind, queue, timeout_seconds, max_attempts, user_may_enqueue)
-    values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, coalesce(v_kind.user_may_enqueue, false))
+    insert into public.kinds (kind, queue, timeout_seconds, max_attempts, user_may_enqueue, group_key_path)
+    values (p_kind, v_kind.queue, v_kind.timeout_seconds, v_kind.max_attempts, coalesce(v_kind.user_may_enqueue, false), v_kind.group_key_path)
     on conflict (kind) do update set
       queue = excluded.queue, timeout_seconds = excluded.timeout_seconds,
-      max_attempts = excluded.max_attempts, user_may_enqueue = excluded.user_may_enqueue;
+      max_attempts = excluded.max_attempts, user_may_enqueue = excluded.user_may_enqueue, group_key_path = excluded.group_key_path;
   exception when data_exception or integrity_constraint_violation then
-    perform filaviva.fail(400, 'invalid_field', 'A setting cannot be taken: ' || sqlerrm || '.', 'Numbers are whole and at least 1; user_may_enqueue is true or false.');
+    perform filaviva.fail(400, 'invalid_field', 'A setting cannot be taken: ' || sqlerrm || '.', 'Numbers are whole and at least 1; user_may_enqueue is true or false; group_key_path is a path such as payload.conversation_id, or several with : between them.');
   end;
 end
 $_$;

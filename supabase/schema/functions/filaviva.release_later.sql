@@ -2,6 +2,9 @@ CREATE FUNCTION filaviva.release_later(p_queue text, p_now timestamp with time z
     LANGUAGE plpgsql
     SET search_path TO ''
     SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_ids uuid[];

@@ -4,6 +4,9 @@ CREATE FUNCTION filaviva.release_limits(p_queue text, p_now timestamp with time 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_parked record;

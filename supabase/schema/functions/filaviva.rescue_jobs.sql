@@ -2,6 +2,7 @@ CREATE FUNCTION filaviva.rescue_jobs(p_limit integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_queue public.queues;

@@ -5,6 +5,7 @@ CREATE FUNCTION filaviva.settle_jobs(p_results jsonb) RETURNS json
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_results filaviva.settlement[] := filaviva.parse_settlements(p_results);

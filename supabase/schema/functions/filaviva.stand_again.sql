@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.stand_again(p_job_ids uuid[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   insert into filaviva.due_jobs (queue, priority, turn, seq, job_id, owner)

@@ -5,6 +5,7 @@ CREATE FUNCTION filaviva.start_jobs(p_queue public.queues, p_now timestamp with 
     SET enable_hashjoin TO 'on'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_claim_ids bigint[];

@@ -3,12 +3,13 @@ CREATE FUNCTION filaviva.take_admitted(p_queue text, p_limit integer, p_now time
     SET search_path TO ''
     AS $$
 declare
+  c_widest constant int := 320;
   v_taken uuid[] := '{}';
   v_back uuid[] := '{}';
   v_admission filaviva.admission;
   v_next uuid[];
   v_width int := p_limit;
-  v_until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
+  v_until constant timestamptz := clock_timestamp() + interval '100 milliseconds';
 begin
   -- A bounded number of looks and a bounded time, each look wider while everybody is refused; who was refused is parked, so
   -- the next call starts behind them.
@@ -20,7 +21,7 @@ begin
     v_back := v_back || v_admission.skipped;
     perform filaviva.park(p_queue, v_admission.refused, v_admission.limiters, v_admission.keys, p_now);
     exit when cardinality(v_taken) >= p_limit or clock_timestamp() > v_until;
-    v_width := case when v_admission.admitted = '{}' then least(2 * v_width, 1000) else p_limit - cardinality(v_taken) end;
+    v_width := case when v_admission.admitted = '{}' then least(2 * v_width, greatest(p_limit, c_widest)) else p_limit - cardinality(v_taken) end;
   end loop;
   perform filaviva.stand_again(v_back);
   return v_taken;

@@ -19,6 +19,7 @@ begin
   v_share := filaviva.window_share(p_queue.name, p_limit - cardinality(job_ids));
   job_ids := job_ids || filaviva.take_due(p_queue.name, 0, p_limit - v_share - cardinality(job_ids), p_now);
   msg_ids := filaviva.send_messages(p_queue.name, job_ids, v_hidden_seconds);
+  v_share := p_limit - cardinality(job_ids);  -- with what the line did not give
   if v_share > 0 then
     select * into v_window from filaviva.read_window(p_queue.name, v_hidden_seconds, v_share);
     job_ids := job_ids || v_window.job_ids;

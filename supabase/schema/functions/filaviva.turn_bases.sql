@@ -3,6 +3,7 @@ CREATE FUNCTION filaviva.turn_bases(p_queue text, p_priorities integer[], p_owne
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_window filaviva.window_edges := case when 0 = any (p_priorities) then filaviva.window_edges(p_queue) end;

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.window_edges(p_queue text) RETURNS filaviva.window_edge
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     SET enable_sort TO 'off'
+    SET jit TO 'off'
     AS $_$
 declare
   v_edges filaviva.window_edges;

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.window_share(p_queue text, p_limit integer) RETURNS int
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   if not exists (select from filaviva.due_jobs d where d.queue = p_queue and d.priority = 0) then

@@ -4,6 +4,7 @@ CREATE FUNCTION filaviva.yield_to_priority(p_jobs filaviva.new_job[], p_now time
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_heads uuid[] := array(

@@ -80,7 +80,7 @@ COMMENT ON COLUMN public.jobs.next_run_at IS 'Set while the job waits for a time
 
 COMMENT ON COLUMN public.jobs.blocked_by IS 'Set while the job waits behind another, group:<key>, or for a limit, limit:<limiter>:<key>.';
 
-COMMENT ON COLUMN public.jobs.fair_tag IS 'Its turn among the due jobs of its queue and priority. A job that waits for no time and behind nobody, without a message, stands in the line.';
+COMMENT ON COLUMN public.jobs.fair_tag IS 'Its turn among the due jobs of its queue and priority; given anew after a failed attempt. A job that waits for no time and behind nobody, without a message, stands in the line.';
 
 COMMENT ON COLUMN public.jobs.msg_id IS 'The pgmq message behind the job. Stays when the job is over, so that settling rewrites no index.';
 

@@ -4,6 +4,8 @@ CREATE TABLE public.kinds (
     timeout_seconds integer,
     max_attempts integer,
     user_may_enqueue boolean DEFAULT false NOT NULL,
+    group_key_path text,
+    CONSTRAINT group_key_path_is_paths CHECK (((length(group_key_path) <= 500) AND (group_key_path ~ '^(kind|user_id|company_id|instance_id|(payload|metadata)([.][A-Za-z0-9_-]+)+)(:(kind|user_id|company_id|instance_id|(payload|metadata)([.][A-Za-z0-9_-]+)+))*$'::text))),
     CONSTRAINT kind_is_a_name CHECK ((kind ~ '^[a-z][a-z0-9_-]{0,62}$'::text)),
     CONSTRAINT max_attempts_is_positive CHECK ((max_attempts > 0)),
     CONSTRAINT timeout_is_positive CHECK ((timeout_seconds > 0))
@@ -12,6 +14,8 @@ CREATE TABLE public.kinds (
 COMMENT ON TABLE public.kinds IS 'Which queue runs which kind of job. Null numbers mean the queue''s own.';
 
 COMMENT ON COLUMN public.kinds.user_may_enqueue IS 'Whether a signed-in user may enqueue it, or the service role alone.';
+
+COMMENT ON COLUMN public.kinds.group_key_path IS 'Where a job''s group key stands when its caller names none: a path such as instance_id or payload.conversation_id, or several with : between them. Every job must have the values. Null: such a job has no group.';
 
 ALTER TABLE ONLY public.kinds
     ADD CONSTRAINT kinds_pkey PRIMARY KEY (kind);

@@ -8,13 +8,32 @@ CREATE TABLE public.social_accounts (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    kind text DEFAULT ''::text NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    scopes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    token_expires_at timestamp with time zone,
+    reconnect_reason text,
+    CONSTRAINT extra_holds_no_secret CHECK ((NOT (extra ?| ARRAY['access_token'::text, 'refresh_token'::text, 'id_token'::text, 'user_token'::text, 'token'::text, 'client_secret'::text, 'secret'::text, 'password'::text, 'code'::text]))),
+    CONSTRAINT extra_is_an_object CHECK ((jsonb_typeof(extra) = 'object'::text)),
+    CONSTRAINT only_an_account_to_reconnect_says_why CHECK (((reconnect_reason IS NULL) OR ((status = 'reconnect'::text) AND (reconnect_reason ~ '^[a-z_]{1,63}$'::text)))),
     CONSTRAINT platform_is_known CHECK ((platform = ANY (ARRAY['tiktok'::text, 'facebook'::text, 'instagram'::text, 'youtube'::text, 'threads'::text, 'x'::text, 'linkedin'::text]))),
+    CONSTRAINT scopes_are_a_list CHECK ((jsonb_typeof(scopes) = 'array'::text)),
     CONSTRAINT status_is_known CHECK ((status = ANY (ARRAY['connected'::text, 'reconnect'::text])))
 );
 
 COMMENT ON TABLE public.social_accounts IS 'A user''s connected accounts. Their tokens are in the vault under social_account:<id>.';
 
 COMMENT ON COLUMN public.social_accounts.status IS 'reconnect: the platform no longer accepts the tokens; the user must connect again.';
+
+COMMENT ON COLUMN public.social_accounts.kind IS 'Which of the platform''s sorts of account it is, such as LinkedIn''s person or organization; empty where there is one sort.';
+
+COMMENT ON COLUMN public.social_accounts.extra IS 'Further facts from the platform, none of them secret: the id of a page, the urn of an organization.';
+
+COMMENT ON COLUMN public.social_accounts.scopes IS 'The rights that the user granted, by the platform''s names.';
+
+COMMENT ON COLUMN public.social_accounts.token_expires_at IS 'When the access token ends; null where that is not known. A worker renews it in time where the platform allows it.';
+
+COMMENT ON COLUMN public.social_accounts.reconnect_reason IS 'Why the account must be connected again, as a code of docs/accounts.md.';
 
 ALTER TABLE ONLY public.social_accounts
     ADD CONSTRAINT a_user_has_one_account_a_platform UNIQUE (user_id, platform);
