@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 from postgrest import AsyncPostgrestClient
 
-from devstack.stack import Stack
+from devstack.stack import Stack, remove_data
 from devstack.state import StackOptions
 from filaviva import FilaViva
 from filaviva.realtime.settings import RealtimeSettings
@@ -77,13 +78,17 @@ class Project:
 
 
 @asynccontextmanager
-async def running_project(folder: Any) -> AsyncIterator[Project]:
-    async with Stack(StackOptions(data_dir=folder, port=0, db_port=0, functions_port=0)) as stack:
-        with psycopg.connect(stack.db_url, autocommit=True) as connection:
-            connection.execute("select filaviva.create_queue('work', '{}')")
-            settings = json.dumps({"queue": "work", "user_may_enqueue": True})
-            connection.execute("select filaviva.register_kind('noop', %s)", (settings,))
-        key = stack.keys.service_role_key
-        headers = {"apikey": key, "Authorization": f"Bearer {key}"}
-        async with AsyncPostgrestClient(f"{stack.api_url}/rest/v1", headers=headers) as service:
-            yield Project(stack, service)
+async def running_project(folder: Path) -> AsyncIterator[Project]:
+    """A stack in `folder`, which leaves nothing behind."""
+    try:
+        async with Stack(StackOptions(data_dir=folder, port=0, db_port=0, functions_port=0)) as stack:
+            with psycopg.connect(stack.db_url, autocommit=True) as connection:
+                connection.execute("select filaviva.create_queue('work', '{}')")
+                settings = json.dumps({"queue": "work", "user_may_enqueue": True})
+                connection.execute("select filaviva.register_kind('noop', %s)", (settings,))
+            key = stack.keys.service_role_key
+            headers = {"apikey": key, "Authorization": f"Bearer {key}"}
+            async with AsyncPostgrestClient(f"{stack.api_url}/rest/v1", headers=headers) as service:
+                yield Project(stack, service)
+    finally:
+        remove_data(folder)
