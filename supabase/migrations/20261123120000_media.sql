@@ -7,7 +7,12 @@
 insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types) values (
   'media', 'media', false,
   5000000000,  -- the largest object that Storage takes in one piece; the project's own limit may be lower
-  array['image/*', 'video/*', 'application/pdf']
+  -- What some platform takes. Not all images: a drawing (SVG) may hold a script, which would run under this origin.
+  array[
+    'image/bmp', 'image/gif', 'image/jpeg', 'image/png', 'image/tiff', 'image/webp',
+    'video/3gpp', 'video/mp4', 'video/mpeg', 'video/quicktime', 'video/webm', 'video/x-flv', 'video/x-matroska', 'video/x-ms-wmv', 'video/x-msvideo',
+    'application/pdf'
+  ]
 );
 
 -- Access

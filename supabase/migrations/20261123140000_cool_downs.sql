@@ -200,7 +200,11 @@ begin
       v_busy := v_busy or v_left -> v_names[v_i] = 'null';
       v_now := filaviva.now();
       v_free := v_free || (v_job.once[v_i] and filaviva.cools_until(v_job.limiters[v_i], v_job.keys[v_i], v_now) is null
-        and exists (select from filaviva.rate_limit_hits h where h.job_id = v_job.id and h.limiter = v_job.limiters[v_i] and h.key = v_job.keys[v_i]));
+        and exists (
+          select from filaviva.rate_limit_hits h join public.rate_limiters l on l.name = h.limiter
+          where h.job_id = v_job.id and h.limiter = v_job.limiters[v_i] and h.key = v_job.keys[v_i]
+            and h.at > v_now - make_interval(secs => l.window_seconds) - filaviva.start_slack()
+        ));
       if not v_free[v_i] and (v_left ->> v_names[v_i])::int <= 0 then v_at := v_i; end if;
     end loop;
     if v_busy then

@@ -92,6 +92,7 @@ as $$
     'tick_at', (select h.at from filaviva.heartbeats h where h.name = 'tick'),
     'tick_problem', (select h.problem from filaviva.heartbeats h where h.name = 'tick'),
     'now', filaviva.now(),
+    'clock', clock_timestamp(),
     'history_since', (select min(r.since) from runs r),
     'entries', (
       select coalesce(jsonb_agg(jsonb_build_object(

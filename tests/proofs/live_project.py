@@ -25,13 +25,15 @@ from devstack.rest.settings import RestSettings
 from filaviva import FilaViva
 from filaviva.realtime.settings import RealtimeSettings
 from tests.conftest import Database
-from tests.sql.conftest import Engine, make_queue, make_user
+from tests.sql.conftest import Engine, make_queue
 
 QUICK = RealtimeSettings(
     heartbeat_seconds=1.0, first_pause_seconds=0.05, last_pause_seconds=0.5, rejoin_spread_seconds=0.1,
     joins_per_second=200, linger_seconds=1.0, silence_seconds=30.0,
 )  # fmt: skip
 """Times for proofs that do not want to wait; a silence is never what helps."""
+
+MAKE_USER = "insert into auth.users (id, email, aud, role) values (%s, %s, 'authenticated', 'authenticated')"
 
 
 @dataclass
@@ -99,7 +101,14 @@ class LiveProject:
 
     def user(self) -> uuid.UUID:
         """Somebody new."""
-        return make_user(self.engine)
+        return self.users(1)[0]
+
+    def users(self, count: int) -> list[uuid.UUID]:
+        """So many new users."""
+        users = [uuid.uuid4() for _ in range(count)]
+        with self.database.connect("supabase_admin") as admin, admin.cursor() as cursor:
+            cursor.executemany(MAKE_USER, [(user, f"{user}@example.com") for user in users])
+        return users
 
     def company(self, owner: uuid.UUID, *agents: uuid.UUID) -> str:
         """A company of these users."""
@@ -193,11 +202,11 @@ class Hand:
         return {job_id: (version, status) for job_id, version, status in found}
 
 
-def busiest_second(moments: Sequence[float]) -> int:
-    """The most of `moments` that lie within any one second."""
+def busiest(moments: Sequence[float], seconds: float = 1.0) -> int:
+    """The most of `moments` that lie within any so many seconds."""
     ordered, first, most = sorted(moments), 0, 0
     for last, moment in enumerate(ordered):
-        while moment - ordered[first] >= 1:
+        while moment - ordered[first] >= seconds:
             first += 1
         most = max(most, last - first + 1)
     return most

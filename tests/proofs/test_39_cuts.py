@@ -6,10 +6,10 @@ No view ever goes back, none misses the end of a job, and after the gaps each sh
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -17,12 +17,13 @@ from filaviva import FilaViva, Job, NotFound
 from filaviva.live.view import LiveView
 from tests.conftest import Database
 from tests.e2e.proxy import Cable, cable_to
-from tests.proofs.conftest import Proof
-from tests.proofs.live_project import QUICK, Hand, LiveProject, live_project
+from tests.proofs.conftest import Proof, until
+from tests.proofs.live_project import QUICK, live_project
+from tests.proofs.mover import OPEN, Mover
 
 TIMES = replace(QUICK, heartbeat_seconds=0.4, first_pause_seconds=0.02, last_pause_seconds=0.2)
-OPEN = ("pending", "processing", "retrying")
-WINDOW = 12
+WINDOW, POSTS = 12, 200
+"""How many of the newest a view shows: of all jobs, and of publications."""
 
 
 async def test_thirty_cuts_hide_no_end_and_turn_nothing_back(database: Database, proof: Proof) -> None:
@@ -122,76 +123,6 @@ WAYS: list[Callable[[Cable, random.Random], Awaitable[None]]] = [
 ]  # fmt: skip
 
 
-# What moves ---------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Mover:
-    """Enqueues, runs, retries, snoozes, fails, cancels and completes one user's jobs, at random and without a rest."""
-
-    hand: Hand
-    user: uuid.UUID
-    chance: random.Random
-    waiting: list[str] = field(default_factory=list)
-    held: list[dict[str, object]] = field(default_factory=list)
-    enqueued: list[str] = field(default_factory=list)
-    moves: int = 0
-    on_enqueued: Callable[[str], None] = lambda _: None
-
-    async def run(self) -> None:
-        while True:
-            await self.step()
-            await asyncio.sleep(self.chance.uniform(0, 0.04))
-
-    async def step(self) -> None:
-        """One move of one job."""
-        self.moves += 1
-        if not self.waiting or self.chance.random() < 0.15:
-            await self._enqueue()
-        elif self.held and self.chance.random() < 0.6:
-            await self._work_on(self.held.pop(self.chance.randrange(len(self.held))))
-        else:
-            await self._take(self.waiting.pop(self.chance.randrange(len(self.waiting))))
-
-    async def finish(self) -> None:
-        """End whatever is under way, but leave what waits."""
-        for claimed in self.held:
-            await self.hand.settle(claimed, "done")
-
-    async def _enqueue(self) -> None:
-        kind = "publish_post" if self.chance.random() < 0.3 else "task"
-        payload = {
-            "option": "tiktok_video",
-            "platform": "tiktok",
-            "content": {},
-            "text": "x" * self.chance.choice((1, 9000)),
-        }
-        [job_id] = await self.hand.enqueue(self.user, {"kind": kind, "payload": payload})
-        self.waiting.append(job_id)
-        self.enqueued.append(job_id)
-        self.on_enqueued(job_id)
-
-    async def _take(self, job_id: str) -> None:
-        if self.chance.random() < 0.1:
-            await self.hand.call("cancel_jobs", {"ids": [job_id]}, 1)
-        elif claimed := await self.hand.claim(job_id):
-            self.held.append(claimed)
-        else:
-            self.waiting.append(job_id)  # its queue runs no more at once
-
-    async def _work_on(self, claimed: dict[str, object]) -> None:
-        what = self.chance.choice(("note", "note", "done", "done", "retry", "snooze", "reject"))
-        if what == "note":
-            await self.hand.note(claimed, str(self.moves))
-            self.held.append(claimed)
-            return
-        error = {"error": {"code": "c", "message": "m"}} if what in ("retry", "reject") else {}
-        again = {"after_seconds": 0} if what in ("retry", "snooze") else {}
-        await self.hand.settle(claimed, what, **error, **again)
-        if again:
-            self.waiting.append(str(claimed["job_id"]))
-
-
 # Who looks ----------------------------------------------------------------------------------------------
 
 
@@ -227,29 +158,22 @@ class Audience:
 
     async def catches_up_with(self, rows: dict[str, tuple[int, str]], seconds: float = 20) -> float:
         """Wait until no job is older than in `rows`; how long that took."""
-        began = time.monotonic()
-        async with asyncio.timeout(seconds):
-            while any(
-                (job := self._everything.get(job_id)) is None or job.version < rows[job_id][0] for job_id in rows
-            ):
-                await asyncio.sleep(0.01)
+        began, find = time.monotonic(), self._everything.get
+        await until(lambda: all((job := find(each)) and job.version >= rows[each][0] for each in rows), seconds)
         return time.monotonic() - began
 
     async def shows_exactly(self, rows: dict[str, tuple[int, str]]) -> None:
         """Wait until each view shows just what the database holds."""
-        newest = set(self._mover.enqueued[-WINDOW:])
-        posts = {str(job.id) for job in self._everything.jobs if job.kind == "publish_post"}
+        shown_by_window = {*self._mover.enqueued[-WINDOW:]}
         wanted = [
             rows,
             {job_id: row for job_id, row in rows.items() if row[1] in OPEN},
-            {job_id: row for job_id, row in rows.items() if job_id in newest},
-            {job_id: rows[job_id] for job_id in set(self._mover.enqueued[-200:]) & posts},
+            {job_id: row for job_id, row in rows.items() if job_id in shown_by_window},
+            {job_id: rows[job_id] for job_id in self._mover.posts[-POSTS:]},
         ]
         for view, expected in zip(self._views, wanted, strict=True):
             try:
-                async with asyncio.timeout(20):
-                    while _rows_of(view) != expected or not view.is_live:
-                        await asyncio.sleep(0.01)
+                await until(partial(_is_live_with, view, expected))
             except TimeoutError:
                 shown = _rows_of(view)
                 differing = {key for key in shown.keys() | expected.keys() if shown.get(key) != expected.get(key)}
@@ -259,9 +183,8 @@ class Audience:
         """How many watches did not end with the end of their job."""
         over = {job_id: row for job_id, row in rows.items() if row[1] not in OPEN and job_id in self.watches}
         await asyncio.wait([self.watches[job_id] for job_id in over], timeout=20)
-        return sum(
-            not self.watches[job_id].done() or self.watches[job_id].result() != row for job_id, row in over.items()
-        )
+        watched = {job_id: self.watches[job_id] for job_id in over}
+        return sum(not task.done() or task.result() != over[job_id] for job_id, task in watched.items())
 
     def _watch(self, job_id: str) -> None:
         self.watches[job_id] = asyncio.create_task(self._watch_to_the_end(job_id))
@@ -293,3 +216,7 @@ class Audience:
 
 def _rows_of(view: object) -> dict[str, tuple[int, str]]:
     return {str(job.id): (job.version, str(job.status)) for job in view.jobs}  # type: ignore[attr-defined]
+
+
+def _is_live_with(view: LiveView[object], expected: dict[str, tuple[int, str]]) -> bool:
+    return view.is_live and _rows_of(view) == expected

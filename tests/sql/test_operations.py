@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.sql.conftest import Engine
 
+Row = dict[str, Any]
 ERROR = {"code": "boom", "message": "It broke."}
 OPERATOR = {"app_metadata": {"filaviva_role": "operator"}}
 
@@ -26,6 +28,24 @@ def unconfirm(engine: Engine) -> str:
     engine.settle(job, "unconfirmed", error=ERROR)
     job_id: str = job["job_id"]
     return job_id
+
+
+def run_past_the_commit(engine: Engine, count: int) -> list[Row]:
+    """Enqueue, claim and commit."""
+    engine.enqueue(*[{"kind": "task"}] * count)
+    jobs: list[Row] = engine.claim("work", count)["jobs"]
+    for job in jobs:
+        engine.call("commit_job", job["job_id"], job["claim_id"], {"upload": "u"}, False, 60)
+    return jobs
+
+
+def pages(engine: Engine, function: str, filter_: Row, *arguments: object) -> Iterator[Row]:
+    """What a caller gets who hands each cursor back until there is none."""
+    answer = engine.call(function, filter_, *arguments)
+    yield answer
+    while answer["cursor"] is not None:
+        answer = engine.call(function, {**filter_, "after": answer["cursor"]}, *arguments)
+        yield answer
 
 
 def refusal(caught: pytest.ExceptionInfo[psycopg.Error]) -> tuple[str | None, str | None]:
@@ -107,6 +127,50 @@ def test_only_dead_letters_are_redriven(engine: Engine) -> None:
     engine.settle(engine.claim_one(), "done")
     unconfirm(engine)
     assert engine.call("redrive_jobs", {"queue": "work"}, False, 10)["changed"] == 0
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_all_dead_letters_are_redriven_page_by_page_whatever_lies_between(engine: Engine, dry_run: bool) -> None:
+    for job in run_past_the_commit(engine, 3):
+        engine.settle(job, "reject", error=ERROR)
+    ids = fail(engine, *[{"kind": "task"}] * 4)
+    answers = list(pages(engine, "redrive_jobs", {"error_code": "boom"}, dry_run, 3))
+    assert [answer["matched"] for answer in answers] == [3, 1]
+    assert sum(answer["changed"] for answer in answers) == (0 if dry_run else 4)
+    assert [job_id for answer in answers for job_id in answer["job_ids"]] == ids
+
+
+def test_what_fails_again_at_once_is_not_redriven_twice(engine: Engine) -> None:
+    ids = fail(engine, *[{"kind": "task"}] * 4)
+    seen = []
+    for answer in pages(engine, "redrive_jobs", {"error_code": "boom"}, False, 2):
+        seen += answer["job_ids"]
+        for job in engine.claim()["jobs"]:
+            engine.settle(job, "reject", error=ERROR)
+    assert seen == ids
+
+
+def test_all_that_can_be_cancelled_is_page_by_page_whatever_lies_between(engine: Engine) -> None:
+    run_past_the_commit(engine, 3)
+    waiting = engine.enqueue(*[{"kind": "task"}] * 4)
+    answers = list(pages(engine, "cancel_jobs", {"queue": "work"}, 3))
+    assert [(answer["matched"], answer["changed"]) for answer in answers] == [(3, 3), (1, 1)]
+    assert sorted(job_id for answer in answers for job_id in answer["job_ids"]) == sorted(waiting)
+
+
+def test_a_job_past_its_commit_does_not_break_the_last_page(engine: Engine) -> None:
+    [waiting] = engine.enqueue({"kind": "task", "scheduled_at": "2999-01-01T00:00:00Z"})
+    run_past_the_commit(engine, 1)
+    answers = list(pages(engine, "cancel_jobs", {"queue": "work"}, 1))
+    assert [answer["job_ids"] for answer in answers] == [[waiting], []]
+
+
+def test_a_cursor_alone_is_no_condition(engine: Engine) -> None:
+    engine.enqueue({"kind": "task"})
+    for filter_, code in (({"after": 0}, "empty_filter"), ({"queue": "work", "after": "soon"}, "invalid_field")):
+        with pytest.raises(psycopg.Error) as caught:
+            engine.call("cancel_jobs", filter_, 10)
+        assert refusal(caught) == ("PT400", code)
 
 
 def test_a_person_says_that_it_happened(engine: Engine, alice: uuid.UUID) -> None:

@@ -9,52 +9,58 @@ CREATE FUNCTION filaviva.admit(p_queue text, p_job_ids uuid[], p_limit integer) 
 declare
   v_answer filaviva.admission := row('{}', '{}', '{}', '{}', '{}');
   v_left jsonb := '{}';      -- limiter:key → hits left; null when another claim counts that key
-  v_hit record; v_job record; v_names text[]; v_limiters text[]; v_keys text[]; v_at int; v_mine boolean; v_now timestamptz;
+  v_job record; v_names text[]; v_free boolean[]; v_rule public.rate_limiters; v_at int; v_busy boolean; v_now timestamptz;
 begin
-  for v_hit in
-    select distinct l.name, filaviva.limit_key(j, q.key) as key, l as limiter
-    from public.queue_limits q join public.rate_limiters l on l.name = q.limiter, public.jobs j
-    where q.queue = p_queue and j.id = any (p_job_ids) and filaviva.limit_key(j, q.key) is not null
-    order by 1, 2
-  loop
-    v_mine := filaviva.try_key(v_hit.name, v_hit.key);
-    v_now := filaviva.now();
-    -- A statement of its own: what it counts must have been committed before the lock was had.
-    v_left := v_left || jsonb_build_object(v_hit.name || ':' || v_hit.key,
-      case when v_mine then (filaviva.allowance(v_hit.limiter, v_hit.key, v_now)).remaining end);
-  end loop;
-
   for v_job in
-    select i.id, l.names, l.limiters, l.keys
+    select i.id, l.limiters, l.keys, l.once
     from unnest(p_job_ids) with ordinality as i(id, ord)
     join public.jobs j on j.id = i.id,
     lateral (
-      select array_agg(k.limiter || ':' || k.key) as names, array_agg(k.limiter) as limiters, array_agg(k.key) as keys
-      from (select q.limiter, filaviva.limit_key(j, q.key) as key from public.queue_limits q where q.queue = p_queue) k
+      select coalesce(array_agg(k.limiter), '{}') as limiters, array_agg(k.key) as keys, array_agg(k.once) as once
+      from (
+        select q.limiter, filaviva.limit_key(j, q.key) as key, q.counts = 'jobs' as once
+        from public.queue_limits q where q.queue = p_queue and (q.counts = 'claims' or j.committed_at is null)
+        order by 1, 2
+      ) k
       where k.key is not null
     ) l
-    where j.id = any (p_job_ids)
     order by i.ord
   loop
-    v_names := coalesce(v_job.names, '{}'); v_limiters := v_job.limiters; v_keys := v_job.keys;
-    if cardinality(v_answer.admitted) >= p_limit or exists (select from unnest(v_names) n where v_left -> n = 'null') then
+    if cardinality(v_answer.admitted) >= p_limit then
       v_answer.skipped := v_answer.skipped || v_job.id;
       continue;
     end if;
-    v_at := null;
-    for v_i in 1 .. cardinality(v_names) loop
-      if (v_left ->> v_names[v_i])::int <= 0 then v_at := v_i; end if;
+    v_names := '{}'; v_free := '{}'; v_at := null; v_busy := false;
+    for v_i in 1 .. cardinality(v_job.limiters) loop
+      v_names := v_names || (v_job.limiters[v_i] || ':' || v_job.keys[v_i]);
+      if not v_left ? v_names[v_i] then
+        select * into v_rule from public.rate_limiters l where l.name = v_job.limiters[v_i];
+        v_left := v_left || case when filaviva.try_key(v_rule.name, v_job.keys[v_i])
+          then filaviva.hits_left(v_rule, v_job.keys[v_i]) else jsonb_build_object(v_names[v_i], null) end;
+      end if;
+      v_busy := v_busy or v_left -> v_names[v_i] = 'null';
+      v_now := filaviva.now();
+      v_free := v_free || (v_job.once[v_i] and filaviva.cools_until(v_job.limiters[v_i], v_job.keys[v_i], v_now) is null
+        and exists (
+          select from filaviva.rate_limit_hits h join public.rate_limiters l on l.name = h.limiter
+          where h.job_id = v_job.id and h.limiter = v_job.limiters[v_i] and h.key = v_job.keys[v_i]
+            and h.at > v_now - make_interval(secs => l.window_seconds) - filaviva.start_slack()
+        ));
+      if not v_free[v_i] and (v_left ->> v_names[v_i])::int <= 0 then v_at := v_i; end if;
     end loop;
-    if v_at is null then
+    if v_busy then
+      v_answer.skipped := v_answer.skipped || v_job.id;
+    elsif v_at is null then
       v_answer.admitted := v_answer.admitted || v_job.id;
       for v_i in 1 .. cardinality(v_names) loop
+        continue when v_free[v_i];
         v_left := jsonb_set(v_left, array[v_names[v_i]], to_jsonb((v_left ->> v_names[v_i])::int - 1));
-        insert into filaviva.rate_limit_hits (limiter, key, at, job_id) values (v_limiters[v_i], v_keys[v_i], v_now, v_job.id);
+        insert into filaviva.rate_limit_hits (limiter, key, at, job_id) values (v_job.limiters[v_i], v_job.keys[v_i], v_now, v_job.id);
       end loop;
     else
       v_answer.refused := v_answer.refused || v_job.id;
-      v_answer.limiters := v_answer.limiters || v_limiters[v_at];
-      v_answer.keys := v_answer.keys || v_keys[v_at];
+      v_answer.limiters := v_answer.limiters || v_job.limiters[v_at];
+      v_answer.keys := v_answer.keys || v_job.keys[v_at];
     end if;
   end loop;
   return v_answer;

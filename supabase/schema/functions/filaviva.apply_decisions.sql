@@ -17,12 +17,13 @@ begin
   where d.applied = 'ok' and (d.outcome in ('retry', 'reject', 'unconfirmed') or d.error_code is not null);
 
   perform filaviva.give_back_hits(array(select d.job_id from unnest(p_decisions) d where d.applied = 'ok' and d.outcome = 'release'), p_now);
+  perform filaviva.hold_keys(p_decisions, p_now);
   update public.jobs j set
     status = d.status, mode = d.mode, attempt = d.attempt, snoozes = d.snoozes,
     finished_at = case when d.run_at is null then p_now end,
     next_run_at = d.run_at,
     fair_tag = case
-      when d.run_at is not null and d.outcome <> 'release' and (d.outcome in ('retry', 'unconfirmed') or d.error_code is not null)
+      when d.run_at is not null and d.outcome not in ('release', 'hold') and (d.outcome in ('retry', 'unconfirmed') or d.error_code is not null)
         and (d.error_code is distinct from 'worker_lost' or j.error_code = 'worker_lost') then null
       else j.fair_tag end,
     msg_id = case when d.run_at is null then j.msg_id end,
@@ -30,6 +31,7 @@ begin
       when d.run_at is null or d.outcome = 'release' then null
       when d.mode = 'reconcile' then 'reconcile'
       when d.outcome = 'snooze' then 'polling'
+      when d.outcome = 'hold' then 'limit'
       else 'backoff' end,
     lease_expires_at = null,
     committed_at = case when d.keeps_commit then j.committed_at end,
@@ -40,6 +42,13 @@ begin
     version = j.version + 1, updated_at = p_now
   from unnest(p_decisions) d
   where d.applied = 'ok' and j.id = d.job_id and j.id = any (v_ids);
+
+  for v_queue in
+    select d.queue, array_agg(d.job_id) as ids, array_agg(d.limiter) as limiters, array_agg(d.limit_key) as keys
+    from unnest(p_decisions) d where d.applied = 'ok' and d.outcome = 'hold' and d.limit_key is not null group by d.queue order by d.queue
+  loop
+    perform filaviva.park(v_queue.queue, v_queue.ids, v_queue.limiters, v_queue.keys, p_now);
+  end loop;
 
   insert into filaviva.job_checkpoints (job_id, checkpoint)
   select d.job_id, d.checkpoint from unnest(p_decisions) d

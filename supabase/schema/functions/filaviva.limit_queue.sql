@@ -1,4 +1,4 @@
-CREATE FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text) RETURNS void
+CREATE FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text, p_counts text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -10,20 +10,22 @@ begin
   end if;
   if p_key is null then
     delete from public.queue_limits q where q.queue = p_queue and q.limiter = p_limiter;
+  elsif not filaviva.is_limit_key(p_key) then
+    perform filaviva.fail(400, 'invalid_field',
+      'p_key must be queue, kind, user_id, company_id, instance_id, group_key, a path such as payload.platform, or several joined with +.',
+      'Say where in a job the key stands.');
+  elsif p_counts is null or p_counts not in ('claims', 'jobs') then
+    perform filaviva.fail(400, 'invalid_field', 'p_counts must be claims or jobs.', 'Say what is counted.');
   else
-    begin
-      insert into public.queue_limits (queue, limiter, key) values (p_queue, p_limiter, p_key) on conflict do nothing;
-    exception when check_violation then
-      perform filaviva.fail(400, 'invalid_field', 'p_key must be queue, kind, user_id, company_id, instance_id, group_key, or a path such as payload.platform.',
-        'Say where in a job the key stands.');
-    end;
+    insert into public.queue_limits (queue, limiter, key, counts) values (p_queue, p_limiter, p_key, p_counts)
+    on conflict (queue, limiter, key) do update set counts = excluded.counts;
   end if;
   perform filaviva.wake_parked(p_limiter);
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text) IS 'Puts the jobs of a queue under a limit, counted by the key that p_key names in each job; a null key takes the queue out from under it.';
+COMMENT ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text, p_counts text) IS 'Puts the jobs of a queue under a limit, counted by the key that p_key names in each job, by claims or by jobs; a null key takes the queue out from under it.';
 
-REVOKE ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text) FROM PUBLIC;
-GRANT ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text) TO authenticated;
-GRANT ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text) TO service_role;
+REVOKE ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text, p_counts text) FROM PUBLIC;
+GRANT ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text, p_counts text) TO authenticated;
+GRANT ALL ON FUNCTION filaviva.limit_queue(p_queue text, p_limiter text, p_key text, p_counts text) TO service_role;

@@ -8,7 +8,8 @@ CREATE FUNCTION filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[],
     AS $$
 begin
   update public.jobs j set
-    blocked_by = 'limit:' || r.limiter || ':' || r.key, waiting_reason = 'limit:' || r.limiter, version = j.version + 1, updated_at = p_now
+    next_run_at = null, blocked_by = 'limit:' || r.limiter || ':' || r.key, waiting_reason = 'limit:' || r.limiter,
+    version = j.version + 1, updated_at = p_now
   from unnest(p_job_ids, p_limiters, p_keys) as r(id, limiter, key)
   where j.id = r.id and j.id = any (p_job_ids);
   insert into filaviva.parked_keys (queue, limiter, key, next_at)
@@ -19,6 +20,6 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamp with time zone) IS 'Parks locked jobs, taken from the line, under the keys that refused them.';
+COMMENT ON FUNCTION filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamp with time zone) IS 'Parks locked jobs, taken from the line or just settled, under the keys that refused them.';
 
 REVOKE ALL ON FUNCTION filaviva.park(p_queue text, p_job_ids uuid[], p_limiters text[], p_keys text[], p_now timestamp with time zone) FROM PUBLIC;

@@ -12,10 +12,10 @@ begin
   begin
     v_results := array(
       select row(r.ord, r.job_id, r.claim_id, r.outcome, r.result, left(r.error ->> 'code', 100), left(r.error ->> 'message', 2000),
-        case when octet_length((r.error -> 'details')::text) <= 16384 then r.error -> 'details' end, r.until, r.after_seconds, r.checkpoint)::filaviva.settlement
+        case when octet_length((r.error -> 'details')::text) <= 16384 then r.error -> 'details' end, r.until, r.after_seconds, r.checkpoint, r.limiter)::filaviva.settlement
       from rows from (jsonb_to_recordset(p_results) as (
-          job_id uuid, claim_id bigint, outcome text, result jsonb, error jsonb, until timestamptz, after_seconds numeric, checkpoint jsonb
-        )) with ordinality as r(job_id, claim_id, outcome, result, error, until, after_seconds, checkpoint, ord)
+          job_id uuid, claim_id bigint, outcome text, result jsonb, error jsonb, until timestamptz, after_seconds numeric, checkpoint jsonb, limiter text
+        )) with ordinality as r(job_id, claim_id, outcome, result, error, until, after_seconds, checkpoint, limiter, ord)
       order by r.ord
     );
   exception when data_exception then
@@ -25,9 +25,9 @@ begin
   from (
     select r.ord, case
         when r.job_id is null or r.claim_id is null then 'needs job_id and claim_id'
-        when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled')
+        when r.outcome is null or r.outcome not in ('done', 'retry', 'snooze', 'release', 'reject', 'unconfirmed', 'cancelled', 'hold')
           then 'has no known outcome'
-        when r.outcome = 'snooze' and r.run_at is null and r.after_seconds is null then 'is a snooze without until or after_seconds'
+        when r.outcome in ('snooze', 'hold') and r.run_at is null and r.after_seconds is null then format('is a %s without until or after_seconds', r.outcome)
         when not isfinite(r.run_at) or r.after_seconds not between 0 and 315360000 then 'waits for no time within ten years'
         when octet_length(r.result::text) > 65536 then 'has a result above 64 KB'
         when octet_length(r.checkpoint::text) > 65536 then 'has a checkpoint above 64 KB'

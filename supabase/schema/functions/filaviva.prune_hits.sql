@@ -12,10 +12,13 @@ begin
     for update of h skip locked
   ) o where d.ctid = o.ctid;
   get diagnostics v_pruned = row_count;
+  delete from filaviva.cool_downs d using (
+    select c.ctid from filaviva.cool_downs c where c.until < p_now - interval '1 hour' for update skip locked
+  ) o where d.ctid = o.ctid;
   return v_pruned;
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.prune_hits(p_now timestamp with time zone) IS 'Forgets hits that no longer count; answers how many.';
+COMMENT ON FUNCTION filaviva.prune_hits(p_now timestamp with time zone) IS 'Forgets hits that no longer count and cool-downs that are long over; answers how many hits.';
 
 REVOKE ALL ON FUNCTION filaviva.prune_hits(p_now timestamp with time zone) FROM PUBLIC;

@@ -20,7 +20,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.prune_jobs(p_filter jsonb, p_limit integer) IS 'For operators: deletes finished jobs that match, whatever their age, at most 1,000 a call; call again while there is a cursor. Unfinished jobs are never deleted.';
+COMMENT ON FUNCTION filaviva.prune_jobs(p_filter jsonb, p_limit integer) IS 'For operators: deletes finished jobs that match, whatever their age, at most 1,000 a call; call again while there is a cursor, with it as the filter''s `after`. Unfinished jobs are never deleted.';
 
 REVOKE ALL ON FUNCTION filaviva.prune_jobs(p_filter jsonb, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION filaviva.prune_jobs(p_filter jsonb, p_limit integer) TO authenticated;

@@ -7,7 +7,8 @@ declare
   v_limiter public.rate_limiters;
   v_left record;
 begin
-  if not filaviva.is_operator() and p_key is distinct from filaviva.caller_id()::text
+  -- A joined key begins with the user id where it has one.
+  if not filaviva.is_operator() and split_part(p_key, ':', 1) is distinct from filaviva.caller_id()::text
     and not exists (select from public.jobs j where j.user_id = filaviva.caller_id() and j.instance_id = p_key)
   then
     perform filaviva.fail(403, 'not_your_key', 'The key is not yours.', 'Ask with your own user id, or an instance that one of your jobs names.');
@@ -24,7 +25,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.rate_limit_status(p_limiter text, p_key text) IS 'How a key stands under a limit: {allowed, remaining, limit, window_seconds, retry_after}, the last in seconds and 0 when allowed. For operators, and users about themselves.';
+COMMENT ON FUNCTION filaviva.rate_limit_status(p_limiter text, p_key text) IS 'How a key stands under a limit, its cool-down included: {allowed, remaining, limit, window_seconds, retry_after}, the last in seconds and 0 when allowed. For operators, and users about themselves.';
 
 REVOKE ALL ON FUNCTION filaviva.rate_limit_status(p_limiter text, p_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION filaviva.rate_limit_status(p_limiter text, p_key text) TO authenticated;

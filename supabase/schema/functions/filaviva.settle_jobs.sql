@@ -57,7 +57,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION filaviva.settle_jobs(p_results jsonb) IS 'Ends attempts: [{job_id, claim_id, outcome, result?, error?, after_seconds?, until?, checkpoint?}]. Per element ok, already (sent again), stale (another claim came) or gone.';
+COMMENT ON FUNCTION filaviva.settle_jobs(p_results jsonb) IS 'Ends attempts: [{job_id, claim_id, outcome, result?, error?, after_seconds?, until?, checkpoint?, limiter?}]. Per element ok, already (sent again), stale (another claim came) or gone.';
 
 REVOKE ALL ON FUNCTION filaviva.settle_jobs(p_results jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION filaviva.settle_jobs(p_results jsonb) TO service_role;

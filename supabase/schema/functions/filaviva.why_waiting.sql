@@ -7,7 +7,6 @@ declare
   v_job public.jobs;
   v_queue public.queues;
   v_ahead int;
-  v_limiter public.rate_limiters;
   v_next_at timestamptz;
   v_answer jsonb := jsonb_build_object('reason', null, 'key', null, 'expected_at', null, 'ahead', null, 'details', '{}'::jsonb);
 begin
@@ -38,12 +37,7 @@ begin
     return v_answer || jsonb_build_object('reason', 'group', 'key', v_job.group_key,
       'ahead', v_ahead + case when v_next_at is null then 1 else 0 end, 'expected_at', case when v_ahead = 0 then v_next_at end);
   elsif v_job.blocked_by is not null then
-    select * into v_limiter from public.rate_limiters l where l.name = split_part(v_job.blocked_by, ':', 2);
-    select k.next_at into v_next_at from filaviva.parked_keys k
-    where k.queue = v_job.queue and v_job.blocked_by = 'limit:' || k.limiter || ':' || k.key;
-    return v_answer || jsonb_build_object('reason', 'limit', 'key', v_job.blocked_by, 'ahead', v_ahead,
-      'expected_at', v_next_at + (v_ahead / v_limiter.max_hits) * (make_interval(secs => v_limiter.window_seconds) + filaviva.start_slack()),
-      'details', jsonb_build_object('limiter', v_limiter.name, 'limit', v_limiter.max_hits, 'window_seconds', v_limiter.window_seconds));
+    return v_answer || filaviva.why_limited(v_job, v_ahead);
   end if;
   return v_answer || filaviva.why_in_line(v_job, v_queue, v_now);
 end

@@ -3,6 +3,8 @@ CREATE FUNCTION public.cancel_jobs(p_filter jsonb, p_limit integer DEFAULT 1000)
     SET search_path TO ''
     AS $$ select filaviva.cancel_jobs(p_filter, p_limit) $$;
 
+COMMENT ON FUNCTION public.cancel_jobs(p_filter jsonb, p_limit integer) IS 'Cancels jobs that match, at most 1,000 a call. Answers {matched, changed, job_ids, cursor}: while there is a cursor, call again with it as the filter''s `after`.';
+
 REVOKE ALL ON FUNCTION public.cancel_jobs(p_filter jsonb, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_jobs(p_filter jsonb, p_limit integer) TO authenticated;
 GRANT ALL ON FUNCTION public.cancel_jobs(p_filter jsonb, p_limit integer) TO service_role;

@@ -3,7 +3,7 @@ CREATE FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer DEFAULT 1000) 
     SET search_path TO ''
     AS $$ select filaviva.prune_jobs(p_filter, p_limit) $$;
 
-COMMENT ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) IS 'Deletes finished jobs that match; for operators. Answers {matched, changed, job_ids, cursor}.';
+COMMENT ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) IS 'Deletes finished jobs that match; for operators, at most 1,000 a call. Answers {matched, changed, job_ids, cursor}: while there is a cursor, call again with it as the filter''s `after`.';
 
 REVOKE ALL ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.prune_jobs(p_filter jsonb, p_limit integer) TO authenticated;

@@ -2,10 +2,16 @@ CREATE TABLE public.queue_limits (
     queue text NOT NULL,
     limiter text NOT NULL,
     key text NOT NULL,
-    CONSTRAINT key_is_a_path CHECK (((key = ANY (ARRAY['queue'::text, 'kind'::text, 'user_id'::text, 'company_id'::text, 'instance_id'::text, 'group_key'::text])) OR (key ~ '^(payload|metadata)([.][A-Za-z0-9_-]+)+$'::text)))
+    counts text DEFAULT 'claims'::text NOT NULL,
+    CONSTRAINT counts_is_known CHECK ((counts = ANY (ARRAY['claims'::text, 'jobs'::text]))),
+    CONSTRAINT key_is_paths CHECK (filaviva.is_limit_key(key))
 );
 
 COMMENT ON TABLE public.queue_limits IS 'Which limits the jobs of a queue are under, and where in a job the key stands. A job without the key is not under the limit.';
+
+COMMENT ON COLUMN public.queue_limits.key IS 'A path such as instance_id or payload.platform; several joined with +; path=value holds only jobs that have the value there.';
+
+COMMENT ON COLUMN public.queue_limits.counts IS 'claims: each claim is a hit. jobs: a job is one hit in a window however often it is claimed, and is not under the limit any more past its point of no return.';
 
 ALTER TABLE ONLY public.queue_limits
     ADD CONSTRAINT queue_limits_pkey PRIMARY KEY (queue, limiter, key);

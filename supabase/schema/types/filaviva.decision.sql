@@ -16,7 +16,9 @@ CREATE TYPE filaviva.decision AS (
 	checkpoint jsonb,
 	queue text,
 	group_key text,
-	msg_id bigint
+	msg_id bigint,
+	limiter text,
+	limit_key text
 );
 
 COMMENT ON TYPE filaviva.decision IS 'What one element does to its job; applied is ok, already, stale or gone.';

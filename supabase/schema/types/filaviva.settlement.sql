@@ -9,7 +9,8 @@ CREATE TYPE filaviva.settlement AS (
 	error_details jsonb,
 	run_at timestamp with time zone,
 	after_seconds numeric,
-	checkpoint jsonb
+	checkpoint jsonb,
+	limiter text
 );
 
 COMMENT ON TYPE filaviva.settlement IS 'One element of a settle call, checked.';
