@@ -1,6 +1,7 @@
 """`DELETE /api/accounts/{id}`: forget an account of the signed-in user, and revoke its tokens at the platform."""
 
 import asyncio
+import time
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import functions_framework.aio
 from starlette.responses import JSONResponse, Response
 
 from filaviva.rpc import Rpc
+from functions.jobs.outcomes import JsonObject
 from functions.platforms.oauth.calls import OAuthCalls, OAuthFailed
 from functions.platforms.oauth.renewal import revoke
 from functions.web.endpoint import Call, endpoint
@@ -18,6 +20,12 @@ from functions.worker.web_errors import ledger_errors
 
 REVOKE_SECONDS = 10
 """What the platform gets: the account is forgotten here whatever it answers."""
+
+RENEWAL_SECONDS = 10
+"""How long a worker that is renewing the tokens is waited for: what it stores is what there is to revoke."""
+HOLD_SECONDS = 60
+"""How long nobody may renew them: more than revoking and forgetting take."""
+LOOK_SECONDS = 0.25
 
 ON_FACEBOOK = frozenset({("facebook", "page"), ("instagram", "facebook_login")})
 """Accounts that were connected through Facebook: they share one grant of the user's."""
@@ -42,9 +50,9 @@ async def _disconnect(
     call: Call, user_id: UUID, database: Rpc, account: dict[str, Any], others: list[dict[str, Any]]
 ) -> bool:
     with ledger_errors():
-        credentials = await call.services.once(rest_ledger).credentials(user_id, account["platform"])
+        credentials = await _last_credentials(call, user_id, account)
     revoked = False
-    if credentials and credentials["account_id"] == account["id"] and "access_token" in credentials:
+    if credentials:
         revoked = await _revoke(
             call, account, credentials, shared=_on_facebook(account) and any(map(_on_facebook, others))
         )
@@ -53,6 +61,22 @@ async def _disconnect(
         "an account was disconnected", platform=account["platform"], account_id=account["id"], revoked=revoked
     )
     return revoked
+
+
+async def _last_credentials(call: Call, user_id: UUID, account: dict[str, Any]) -> JsonObject | None:
+    """The account with its tokens, which from now on nobody replaces; None when there are none to revoke."""
+    ledger = call.services.once(rest_ledger)
+    credentials = await ledger.credentials(user_id, account["platform"])
+    ends = time.monotonic() + RENEWAL_SECONDS
+    while credentials and credentials["account_id"] == account["id"] and "access_token" in credentials:
+        right = await ledger.begin_refresh(UUID(account["id"]), credentials["token_version"], HOLD_SECONDS)
+        if right.state == "busy" and time.monotonic() < ends:
+            await asyncio.sleep(LOOK_SECONDS)
+        elif right.state == "renewed":
+            credentials = right.credentials
+        else:
+            return credentials if right.state in {"yours", "busy"} else None
+    return None
 
 
 async def _revoke(call: Call, account: dict[str, Any], credentials: dict[str, Any], *, shared: bool) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import functions_framework.aio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
@@ -45,6 +45,12 @@ class PublicationRequest(_Camel):
     media_files: Annotated[list[MediaFile], Field(max_length=100)] = []
     captions: Captions = Captions()
     settings: dict[str, dict[str, Any]] = {}
+    scheduled_at: AwareDatetime | None = None
+    """Not before this time; the addresses of the media have to last until then."""
+    priority: Annotated[int, Field(ge=0, le=10, strict=True)] = 0
+    """Higher goes first, among what is due."""
+    dry_run: Annotated[bool, Field(strict=True)] = False
+    """Say what would be enqueued, and enqueue nothing."""
 
     def caption_for(self, option: Option) -> str:
         """The option's own caption, else the universal one."""
@@ -61,10 +67,12 @@ class PublicationRequest(_Camel):
 async def enqueue_publications(call: Call) -> Response:
     """Enqueue what can be published and say what cannot; 422 when nothing can.
 
+    With `dryRun` in the body, or `?dry_run=true`, nothing is enqueued and the rest of the answer is the same.
     With the header `Idempotency-Key`, each option's job gets the key `key:<option>`.
     """
     token, key = bearer(call.request), idempotency_key(call.request)
     request = check(PublicationRequest, await read_object(call.request))
+    dry_run = request.dry_run or _dry_run_in(call.request.query_params.get("dry_run", "false"))
     options = _options(request)
     database = database_as(call.services, token)
     accounts = await _accounts(database, request.user_id, options)  # the first use of the token: verifies it
@@ -82,17 +90,36 @@ async def enqueue_publications(call: Call) -> Response:
         hint = "Mend what details.rejected lists, and send the request again."
         raise WebError(422, "nothing_to_publish", message, hint, {"rejected": rejected})
 
+    if dry_run:
+        return _answer([], f"{len(accepted)} publication job(s) would be enqueued", options, rejected, accepted)
     jobs = [_job(option, request, key, key or call.request_id) for option in accepted]
     enqueued = await database.enqueue_jobs(jobs)
     answer = []
     for option, job in zip(accepted, enqueued, strict=True):
         call.log.info("[Publications Enqueue API] Job created successfully", job_id=job["job_id"], option=option.name)
         answer.append({"job_id": job["job_id"], "platform": option.name, "status": job["status"]})
-    data: dict[str, Any] = {"jobs": answer, "totalEnqueued": len(answer), "totalRequested": len(options)}
+    return _answer(answer, f"Successfully enqueued {len(answer)} publication job(s)", options, rejected)
+
+
+def _answer(
+    jobs: list[dict[str, str]],
+    message: str,
+    options: Sequence[Option],
+    rejected: list[dict[str, str]],
+    would_enqueue: Sequence[Option] | None = None,
+) -> Response:
+    data: dict[str, Any] = {"jobs": jobs, "totalEnqueued": len(jobs), "totalRequested": len(options)}
+    if would_enqueue is not None:
+        data |= {"dryRun": True, "wouldEnqueue": [option.name for option in would_enqueue]}
     if rejected:
         data["rejected"] = rejected
-    message = f"Successfully enqueued {len(answer)} publication job(s)"
     return JSONResponse({"success": True, "message": message, "data": data})
+
+
+def _dry_run_in(value: str) -> bool:
+    if value not in ("true", "false"):
+        raise bad_request("invalid_field", "dry_run: must be true or false.", "Write ?dry_run=true.", "dry_run")
+    return value == "true"
 
 
 def _options(request: PublicationRequest) -> list[Option]:
@@ -136,7 +163,7 @@ def _problems(
     for index, file in enumerate(request.media_files):
         try:
             check_media_url(file.url, settings, request.user_id)
-            check_lifetime(file.url, settings, request.user_id)
+            check_lifetime(file.url, settings, request.user_id, request.scheduled_at)
         except JobError as error:
             yield Problem(error.code, error.message, f"mediaFiles.{index}.url")
     yield from validate(option, request.media_files, request.caption_for(option), request.settings_for(option))
@@ -152,5 +179,7 @@ def _job(option: Option, request: PublicationRequest, key: str | None, correlati
         "kind": KIND,
         "payload": {"option": option.name, "platform": option.platform, "content": content},
         "correlation_id": correlation_id,  # what one request publishes belongs together
+        "priority": request.priority,
+        **({"scheduled_at": request.scheduled_at.isoformat()} if request.scheduled_at else {}),
         **({"idempotency_key": f"{key}:{option.name}"} if key else {}),
     }

@@ -84,4 +84,4 @@ def _is_web_address(url: str) -> bool:
         parsed = httpx.URL(url)
     except (TypeError, httpx.InvalidURL):
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host)
+    return parsed.scheme in ("http", "https") and bool(parsed.host) and _PRINTABLE.fullmatch(str(url)) is not None

@@ -22,6 +22,9 @@ from typing import ClassVar
 from postgrest import APIError
 from pydantic import ValidationError
 
+WRONG_KEY_HINT = "Copy the project's anon or publishable key again."
+"""What to do when it is the project's key that is not accepted."""
+
 
 class FilaVivaError(Exception):
     """The root: catch it to catch everything this library raises.
@@ -120,6 +123,15 @@ def client_closed() -> FilaVivaError:
     return FilaVivaError("This client is closed.", code="client_closed", hint="Work inside its `async with` block.")
 
 
+def not_json(what: str, error: Exception) -> InvalidRequest:
+    """The error of what a caller gave that cannot be written as JSON."""
+    return InvalidRequest(
+        f"{what} cannot be written as JSON: {error}.",
+        code="not_json",
+        hint="Use strings, finite numbers, booleans, None, lists and dicts with string keys.",
+    )
+
+
 def wrong_url(reason: str, status: int) -> InvalidRequest:
     """The error of a URL behind which there is no project's API."""
     return InvalidRequest(
@@ -174,7 +186,7 @@ _SIGNED_IN_WORDS = {
     "PGRST302": ("The access token is not accepted", NotSignedIn.default_hint),
     "PGRST303": ("The access token is not accepted", NotSignedIn.default_hint),
 }
-_WRONG_KEY_WORDS = ("The key is not accepted", "Copy the project's anon or publishable key again.")
+_WRONG_KEY_WORDS = ("The key is not accepted", WRONG_KEY_HINT)
 _ANONYMOUS_WORDS = {
     "22P05": _SIGNED_IN_WORDS["22P05"],
     "42501": ("Nobody is signed in", "Sign in and pass the user's token as `access_token`."),
@@ -202,6 +214,8 @@ def from_postgrest(error: APIError, *, signed_in: bool = True) -> FilaVivaError:
     machine_code = str(error.details) if code.startswith("PT") and error.details else _spelled(code)
     error_class = Unavailable if status >= 500 else _CLASSES.get(status, FilaVivaError)
     words = (_SIGNED_IN_WORDS if signed_in else _ANONYMOUS_WORDS).get(code)
+    if status == 401 and not code:
+        words = _WRONG_KEY_WORDS  # the gateway looks at nothing else
     if words is not None:
         return error_class(f"{words[0]}: {message.rstrip('.')}.", code=machine_code, hint=words[1], status=status)
     return error_class(message, code=machine_code, hint=error.hint, status=status)

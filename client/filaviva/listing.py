@@ -7,6 +7,7 @@ from filaviva.errors import InvalidRequest
 from filaviva.filters import check_filter
 from filaviva.models import Job, JobStatus, Page, from_row
 from filaviva.rpc import Rpc
+from filaviva.transport import may_be_cut
 
 MAX_PAGE = 500
 """The most jobs that one page holds."""
@@ -21,6 +22,8 @@ async def list_jobs(
 ) -> Page[Job]:
     """The page of jobs that begins at `cursor`. A page is cut by the order of enqueue, so new jobs shift nothing.
 
+    Where the project gives fewer rows in one answer than `limit`, the page is that much shorter.
+
     Raises:
         InvalidRequest: a condition, the limit or the cursor is wrong.
     """
@@ -33,8 +36,11 @@ async def list_jobs(
     if cursor is not None:
         below["seq"] = _seq(cursor)
     rows = await rpc.list_jobs(where, above=above, below=below, newest_first=True, limit=limit + 1)
-    more = str(rows[limit - 1]["seq"]) if len(rows) > limit else None
-    return Page(items=[from_row(Job, row) for row in rows[:limit]], next_cursor=more)
+    shown, has_more = rows[:limit], len(rows) > limit
+    if may_be_cut(len(rows), limit + 1):
+        older = {**below, "seq": rows[-1]["seq"]}
+        has_more = bool(await rpc.list_jobs(where, above=above, below=older, newest_first=True, limit=1))
+    return Page(items=[from_row(Job, row) for row in shown], next_cursor=str(shown[-1]["seq"]) if has_more else None)
 
 
 def _seq(cursor: str) -> int:

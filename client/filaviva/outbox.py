@@ -5,6 +5,7 @@ The outbox lives in memory: what it holds when the process ends is lost, and `pe
 """
 
 import asyncio
+import itertools
 import json
 import logging
 from collections import deque
@@ -15,7 +16,18 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from filaviva.backoff import Backoff
-from filaviva.errors import FilaVivaError, InvalidRequest, NotSignedIn, RateLimited, Unavailable
+from filaviva.errors import (
+    Conflict,
+    FilaVivaError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    NotSignedIn,
+    PayloadTooLarge,
+    RateLimited,
+    Unavailable,
+    not_json,
+)
 from filaviva.filters import check_new_job
 from filaviva.models import EnqueuedJob, NewJob, from_row
 from filaviva.rpc import Row, Rpc
@@ -49,8 +61,9 @@ class OutboxItem:
 class Outbox:
     """Enqueues jobs in the order in which they were put in, as soon as that is possible. An async context manager.
 
-    What the project refuses for good is handed to `on_refused` and the next one follows; trouble that passes holds
-    all of them, for as long as it lasts. Leaving the context ends the sending; `flushed` waits until all is sent.
+    A job that the project refuses for good is handed to `on_refused` and the next one follows; anything else that is
+    wrong holds all of them, for as long as it lasts, and is told by `error`. Leaving the context or closing the client
+    ends the sending: what was not sent stays in `pending`. `flushed` waits until all is sent.
 
     Args:
         rpc: calls of the database, as the signed-in user.
@@ -86,9 +99,12 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
         """How many jobs were refused because it was full."""
+        self.error: FilaVivaError | None = None
+        """What holds the jobs now, or None."""
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._send_all())
+        self._task.add_done_callback(lambda _: self._emptied.set())  # who waits for it learns that it will not be
         return self
 
     async def __aexit__(
@@ -108,7 +124,7 @@ class Outbox:
         """Enqueue `job` as soon as possible, after all that were put in before; returns its client id.
 
         Args:
-            job: the fields of `NewJob`; its `idempotency_key` is the client id, and must not be given.
+            job: the fields of `NewJob`, without an `idempotency_key`: that is the client id.
             client_id: an id of the application's, such as that of a message on the screen; a new one unless given.
 
         Raises:
@@ -116,8 +132,9 @@ class Outbox:
             InvalidRequest: a field is wrong.
         """
         client_id = str(client_id or uuid4())
-        checked = {**check_new_job(job, "job"), "idempotency_key": client_id}
-        item = OutboxItem(client_id, checked, len(json.dumps(checked, default=str).encode()))
+        checked = _without_key(check_new_job(job, "job"))
+        checked["idempotency_key"] = client_id
+        item = OutboxItem(client_id, checked, _size(checked))
         if len(self._items) >= self._most_items or self._bytes + item.size > self._most_bytes:
             self.dropped += 1
             raise OutboxFull(
@@ -132,34 +149,64 @@ class Outbox:
         return client_id
 
     async def flushed(self) -> None:
-        """Wait until everything is enqueued or refused."""
-        await self._emptied.wait()
+        """Wait until everything is enqueued or refused.
+
+        Raises:
+            FilaVivaError: `outbox_closed`: there are jobs that nothing sends.
+        """
+        if self._is_sending:
+            await self._emptied.wait()
+        if self._items and not self._is_sending:
+            raise FilaVivaError(
+                f"The outbox is closed and holds {len(self._items)} jobs.",
+                code="outbox_closed",
+                hint="Work inside its `async with` block; put what is `pending` into a new one, with its client ids.",
+            )
+
+    @property
+    def _is_sending(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     async def _send_all(self) -> None:
         size = _A_CALL
         while True:
             await self._filled.wait()
-            batch = [self._items[at] for at in range(min(size, len(self._items)))]
+            batch = list(itertools.islice(self._items, size))
             try:
-                answers = await self._rpc.enqueue_jobs([item.job for item in batch])
-            except (Unavailable, RateLimited, NotSignedIn) as error:
-                await self._wait_out(error)
+                answers = await self._enqueue(batch)
             except FilaVivaError as error:
-                if len(batch) > 1:
+                if error.code == "client_closed":
+                    return
+                if not _is_about_the_job(error):
+                    await self._wait_out(error)
+                elif len(batch) > 1:
                     size = len(batch) // 2  # none of them was enqueued: find the one that is refused
-                    continue
-                size = _A_CALL
-                self._leave(batch)
-                self._tell(self._on_refused, batch[0], error)
+                else:
+                    size = _A_CALL
+                    self._leave(batch)
+                    self._tell(self._on_refused, batch[0], error)
             else:
+                self.error = None
                 self._backoff.reset()
                 self._leave(batch)
                 for item, answer in zip(batch, answers, strict=True):
-                    enqueued = from_row(EnqueuedJob, {**answer, "id": answer.get("job_id")})
-                    self._tell(self._on_enqueued, item.client_id, enqueued)
+                    self._tell(self._on_enqueued, item.client_id, answer)
+
+    async def _enqueue(self, batch: list[OutboxItem]) -> list[EnqueuedJob]:
+        try:
+            answers = await self._rpc.enqueue_jobs([item.job for item in batch])
+            return [from_row(EnqueuedJob, {**answer, "id": answer.get("job_id")}) for answer in answers]
+        except FilaVivaError:
+            raise
+        except Exception as fault:  # of ours: without this nothing would ever be sent again
+            logger.exception("The outbox could not send")
+            raise Unavailable(f"The jobs could not be sent: {fault}.", code="no_answer") from fault
 
     async def _wait_out(self, error: FilaVivaError) -> None:
+        self.error = error
         pause = self._backoff.next()
+        if isinstance(error, RateLimited):
+            pause = max(pause, error.retry_after or 0)
         logger.info("The outbox holds %d jobs (%s); trying again in %.1f s", len(self._items), error, pause)
         if isinstance(error, NotSignedIn):
             self._renew_token()
@@ -178,3 +225,28 @@ class Outbox:
             callback(*arguments)
         except Exception:
             logger.exception("A callback of the outbox failed")
+
+
+def _is_about_the_job(error: FilaVivaError) -> bool:
+    """Whether the project refuses the job itself; anything else may be over the next time."""
+    if isinstance(error, PayloadTooLarge):
+        return True
+    is_of_the_way = error.code == "invalid_url" or error.code.startswith("http_")  # something in between answered
+    return isinstance(error, InvalidRequest | Forbidden | NotFound | Conflict) and not is_of_the_way
+
+
+def _without_key(job: Row) -> Row:
+    if "idempotency_key" in job:
+        raise InvalidRequest(
+            "job.idempotency_key: expected none, as the client id is the key.",
+            code="invalid_field",
+            hint="Pass it as `client_id`.",
+        )
+    return job
+
+
+def _size(job: Row) -> int:
+    try:
+        return len(json.dumps(job, default=str).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise not_json("The job", error) from error

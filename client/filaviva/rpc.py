@@ -77,6 +77,23 @@ class Rpc(Transport):
         """How a key stands under a limit: ``{allowed, remaining, limit, window_seconds, retry_after}``."""
         return as_row(await self.call("rate_limit_status", {"p_limiter": limiter, "p_key": key}, repeatable=True))
 
+    async def diagnose(self, needs: Mapping[str, Sequence[str]]) -> Row:
+        """How the project stands, one key a subject; for the service key.
+
+        `needs` are the ``tables`` and ``functions`` of schema public that the caller relies on.
+        """
+        return as_row(await self.call("diagnose", {"p_needs": needs}, repeatable=True))
+
+    async def probe_drain(self) -> int | None:
+        """Have the database call the drain for no queue; the call's number, or None without a drain."""
+        request: int | None = await self.call("probe_drain", {}, repeatable=True)
+        return request
+
+    async def probe_answer(self, request_id: int) -> Row | None:
+        """What came of a call of `probe_drain`, ``{status_code, error, timed_out, is_drain}``; None while it lasts."""
+        answer = await self.call("probe_answer", {"p_request_id": request_id}, repeatable=True)
+        return None if answer is None else as_row(answer)
+
     async def disconnect_account(self, account_id: UUID) -> None:
         """Forget a connected account of the caller's, and its tokens with it; the platform is not told."""
         await self.call("disconnect_account", {"p_account_id": str(account_id)}, repeatable=False)

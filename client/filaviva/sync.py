@@ -6,6 +6,7 @@ a notebook. What needs a loop to be of use, the live views, is not offered here.
 """
 
 import asyncio
+import concurrent.futures
 import functools
 import os
 import threading
@@ -50,6 +51,8 @@ class SyncFilaViva:
         self._fila = FilaViva(url, key, access_token)
         self._loop = asyncio.new_event_loop()
         self._process = os.getpid()
+        self._door = threading.Lock()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="filaviva", daemon=True)
         self._thread.start()
 
@@ -65,13 +68,29 @@ class SyncFilaViva:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread, for good; again does nothing."""
-        if self._loop.is_closed() or self._process != os.getpid():
+        """Close the connections and end the thread, for good; again does nothing.
+
+        Calls that other threads wait for end with `client_closed`; what they ask for may still have happened.
+        """
+        if self._process != os.getpid():
             return
-        self._run(self._fila.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        with self._door:  # what came in before is ended below, what comes later is refused
+            if self._is_closed:
+                return
+            self._is_closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await self._fila.aclose()
 
     enqueue = _blocking(FilaViva.enqueue)
     """As `FilaViva.enqueue`."""
@@ -98,12 +117,18 @@ class SyncFilaViva:
 
     def _run(self, call: Coroutine[Any, Any, R]) -> R:
         """The answer of `call`; whoever is interrupted meanwhile leaves nothing running."""
-        if self._loop.is_closed() or self._process != os.getpid():
+        if self._process != os.getpid():
             call.close()
-            raise client_closed() if self._process == os.getpid() else _forked()
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+            raise _forked()
+        with self._door:
+            if self._is_closed:
+                call.close()
+                raise client_closed()
+            future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise client_closed() from None
         except BaseException:
             future.cancel()
             raise

@@ -15,6 +15,8 @@ TokenProvider = Callable[[], Awaitable[str | None]]
 
 _MARGIN_SECONDS = 60.0
 _LEAST_SECONDS = 1.0
+# A provider that gives no answer must not keep the client from asking again.
+_ANSWER_SECONDS = 30.0
 # So often a provider may give nothing new before views tell their users that the token is not accepted.
 _PATIENCE = 3
 
@@ -24,7 +26,8 @@ class TokenKeeper:
 
     Args:
         provider: gives the token that is good now, such as that of the session of the official auth client; None when
-            nobody is signed in. It is asked again after an error, or when it gives the same token once more.
+            nobody is signed in. It is asked again after an error, after 30 s without an answer, or when it gives the
+            same token once more.
         token: the token to begin with.
         apply: goes on with the new token.
     """
@@ -52,7 +55,7 @@ class TokenKeeper:
         """The server no longer accepts the token: ask for another one, and say whether there is hope for one."""
         self._refused = True
         self._rescheduled.set()
-        return self._fruitless < _PATIENCE
+        return self._task is not None and self._fruitless < _PATIENCE
 
     def changed(self, token: str | None) -> None:
         """The application set a token by itself; the next question comes in its time."""
@@ -88,7 +91,10 @@ class TokenKeeper:
         """Whether there is a token that is another one than before."""
         former = self._token
         try:
-            token = await self._provider()
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                token = await self._provider()
+            if self._token != former:
+                return True  # the application has set one meanwhile, and it knows better
             if token == former:
                 return False
             await self._apply(token)

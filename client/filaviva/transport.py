@@ -14,7 +14,15 @@ from postgrest import APIError, AsyncPostgrestClient
 
 from filaviva.backoff import Backoff
 from filaviva.credentials import check_key, check_token, check_url
-from filaviva.errors import FilaVivaError, InvalidRequest, Unavailable, client_closed, from_postgrest, wrong_url
+from filaviva.errors import (
+    FilaVivaError,
+    InvalidRequest,
+    Unavailable,
+    client_closed,
+    from_postgrest,
+    not_json,
+    wrong_url,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +31,8 @@ Row = dict[str, Any]
 # The API roles' statements end after 8 s: who waits longer waits for nothing.
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 _TRIES = 3
+
+_SMALLEST_LIMIT = 10
 
 # A server that has no such page, method or place any more. PostgREST says so too, but with a code of its own.
 _WRONG_PLACE = {301, 302, 303, 307, 308, 404, 405, 410}
@@ -49,7 +59,7 @@ class Transport:
         check_token(token)
         self._key = key
         self._token = token
-        http = http_client or httpx.AsyncClient(timeout=_TIMEOUT, http2=True)
+        http = http_client or _new_http()
         self._own_http = http if http_client is None else None
         self._session = _Session(http)
         self._client = AsyncPostgrestClient(
@@ -146,11 +156,18 @@ class Transport:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"The project did not answer: {reason}.", code="no_answer") from error
         except (TypeError, ValueError) as error:  # raised while the body is written as JSON
-            raise InvalidRequest(
-                f"The call cannot be written as JSON: {error}.",
-                code="not_json",
-                hint="Use strings, finite numbers, booleans, None, lists and dicts with string keys.",
-            ) from error
+            raise not_json("The call", error) from error
+
+
+def _new_http() -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(timeout=_TIMEOUT, http2=True)
+    except (ImportError, OSError, ValueError) as error:  # it reads the environment
+        raise InvalidRequest(
+            f"The connections cannot be set up: {error}.",
+            code="not_configured",
+            hint="Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the environment.",
+        ) from error
 
 
 class _Session:
@@ -168,6 +185,14 @@ class _Session:
         if response.status_code in _WRONG_PLACE and not _is_postgrests(response):
             raise wrong_url(f"it answered {response.status_code}", response.status_code)
         return response
+
+
+def may_be_cut(found: int, asked: int) -> bool:
+    """Whether `found` rows may be fewer than there are, of `asked`, because of the project's own limit.
+
+    No answer tells whether it was cut. But such a limit is a round number, and none is very small.
+    """
+    return _SMALLEST_LIMIT <= found < asked and found % 5 == 0
 
 
 def as_rows(answer: Any) -> list[Row]:

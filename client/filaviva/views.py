@@ -19,6 +19,8 @@ from filaviva.models import Job, JobStatus, RateLimitStatus
 from filaviva.operator_models import QueueMetrics
 from filaviva.realtime.metrics import ConnectionMetrics
 
+_A_YEAR_IN_MINUTES = 525_600
+
 
 class Views:
     """A client's views; all of them share its connection. A base of `FilaViva`."""
@@ -65,7 +67,7 @@ class Views:
             queue: only those of this queue.
             kind: only those of this kind.
             status: only those in this status, or in one of several.
-            job_ids: these jobs.
+            job_ids: these jobs, up to 10,000.
             company_id: those of this company.
             everyone: those of all owners; `queue` must be given.
             limit: the newest so many, up to 10,000; when one leaves the list, the next older one is read and takes its
@@ -98,15 +100,17 @@ class Views:
             job_ids: these jobs, for as long as the view is open. Without them: the user's newest 200 publications that
                 are not over, or were enqueued within the last `tracking_duration_minutes`.
             auto_fetch: False: the view asks for nothing until its `fetch()` is called.
-            tracking_duration_minutes: how long after its enqueue a publication that is over is shown; above 0.
+            tracking_duration_minutes: how long after its enqueue a publication that is over is shown: more than 0, and
+                at most a year.
             on_change: called with each new state, as `filaviva.live.callback.Callback` says.
 
         Raises:
             InvalidRequest: an argument is wrong, or nobody is signed in and no jobs are named.
         """
-        if tracking_duration_minutes <= 0:
+        if not 0 < tracking_duration_minutes <= _A_YEAR_IN_MINUTES:
             raise InvalidRequest(
-                f"tracking_duration_minutes: expected more than 0, found {tracking_duration_minutes!r}.",
+                "tracking_duration_minutes: expected more than 0 and at most a year, found"
+                f" {tracking_duration_minutes!r}.",
                 code="invalid_field",
                 hint="Leave it out for 10 minutes.",
             )

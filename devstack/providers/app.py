@@ -1,8 +1,9 @@
 """The application of doubles: each platform under its own prefix, and the control plane of tests.
 
-* `GET /_ledger?provider=&key=`: every post that became public (see `ledger` for the key).
+* `GET /_ledger?provider=&key=`: every post that became public (see `ledger` for the key), once the steps that have
+  begun are over.
 * `PUT /_faults {provider, step, mode, times, seconds}`: order a fault (see `faults` for the modes).
-* `DELETE /_state`: forget posts, uploads and faults.
+* `DELETE /_state`: let the steps that have begun end, then forget posts, uploads and faults.
 
 An access token is `double:<external id of the account>`; anything else is refused as a bad token.
 """
@@ -65,6 +66,7 @@ class ControlPlane:
 
     async def read_ledger(self, request: Request) -> Response:
         """The effects that match the query."""
+        await self.world.under_way.wait()
         query = request.query_params
         return JSONResponse(self.world.ledger.find(query.get("provider"), query.get("key")))
 
@@ -83,6 +85,7 @@ class ControlPlane:
 
     async def forget(self, request: Request) -> Response:
         """Start afresh."""
+        await self.world.under_way.wait()  # or a post of before would be seen by whoever comes next
         self.world.ledger.effects.clear()
         self.world.faults.waiting.clear()
         for double in self.doubles:

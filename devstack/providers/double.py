@@ -57,7 +57,8 @@ class Double(ABC):
                 return refusal.response
 
         async def run(request: Request) -> Response:
-            await asyncio.sleep(self.world.rules.latency_seconds)
-            return await self.world.faults.meet(self, step, request, answer)
+            with self.world.under_way.step():
+                await asyncio.sleep(self.world.rules.latency_seconds)
+                return await self.world.faults.meet(self, step, request, answer)
 
         return run

@@ -9,6 +9,7 @@ import httpx
 
 from devstack.providers.faults import Faults
 from devstack.providers.ledger import Ledger
+from devstack.providers.under_way import UnderWay
 
 TOKEN_PREFIX = "double:"  # noqa: S105 - not a secret: the doubles accept it from anybody
 
@@ -19,6 +20,8 @@ class ProviderRules:
 
     processing_polls: int = 1
     """Polls that answer "still processing" before a post or a container is ready."""
+    unseen_looks: int = 1
+    """Looks that do not show yet what has just gone out: lists of posts and the state of containers lag behind."""
     instagram_quota_total: int = 10_000
     """Posts an account may make in 24 hours. The real limit is 50 or 100; load tests make more."""
     threads_quota_total: int = 10_000
@@ -34,6 +37,7 @@ class World:
     rules: ProviderRules = ProviderRules()
     ledger: Ledger = field(default_factory=Ledger)
     faults: Faults = field(default_factory=Faults)
+    under_way: UnderWay = field(default_factory=UnderWay)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
     """For pulling media."""

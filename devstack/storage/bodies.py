@@ -16,7 +16,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     """
     try:
         wish = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise invalid("The body must be a JSON object") from None
     if not isinstance(wish, dict):
         raise invalid("The body must be a JSON object")

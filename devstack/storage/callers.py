@@ -1,6 +1,7 @@
 """Who is calling: the bearer token, and the transactions in which policies judge its owner."""
 
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ def caller_of(request: Request, jwt_secret: str) -> Caller:
         raise StorageError(403, "Unauthorized", f"Invalid token: {error}") from None
     except UnprovenTokenError:
         raise StorageError(403, "Unauthorized", "Invalid token: signature verification failed") from None
-    expires = claims.get("exp", time.time()) if isinstance(claims, dict) else 0
+    expires = claims.get("exp", math.inf) if isinstance(claims, dict) else 0
     if not isinstance(expires, int | float) or expires < time.time():
         raise StorageError(403, "Unauthorized", "Invalid token: it has expired")
     return Caller(str(claims.get("role") or "anon"), claims)

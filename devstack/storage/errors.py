@@ -1,5 +1,6 @@
 """How Storage says no: in the real server's words, as HTTP 400 with the error's own number in the body."""
 
+from psycopg import DataError
 from psycopg import Error as DatabaseError
 from psycopg import errors as pg
 from starlette.requests import Request
@@ -71,10 +72,16 @@ def from_database(error: DatabaseError) -> StorageError:
             return denied()
         case pg.UniqueViolation():
             return duplicate()
+        case DataError():  # such as a number that is too large, or NUL in a text
+            return invalid(_first_line(error))
         case pg.ForeignKeyViolation():
             return StorageError(409, "InvalidRequest", "The bucket you tried to delete is not empty")
         case _:
-            return StorageError(500, "DatabaseError", str(error).splitlines()[0] if str(error) else "Database error")
+            return StorageError(500, "DatabaseError", _first_line(error))
+
+
+def _first_line(error: DatabaseError) -> str:
+    return (str(error).splitlines() or ["Database error"])[0]
 
 
 def respond(error: StorageError) -> Response:

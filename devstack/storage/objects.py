@@ -87,12 +87,14 @@ class Objects:
         """What lies in a folder, its own folders first; one level of names."""
         wish = await read_body(request)
         sort = wish.get("sortBy") or {}
+        if not isinstance(sort, dict):
+            raise invalid("body/sortBy must be object")
         column, direction = sort.get("column", "name"), sort.get("order", "asc")
         limit, offset = wish.get("limit", 100), wish.get("offset", 0)
         prefix, search = wish.get("prefix", ""), wish.get("search") or ""
         if column not in ORDERS or direction not in ("asc", "desc"):
             raise invalid("body/sortBy must name a known column and asc or desc")
-        if not all(isinstance(number, int) and number >= 0 for number in (limit, offset)):
+        if not all(type(number) is int and number >= 0 for number in (limit, offset)):
             raise invalid("body/limit and body/offset must be numbers")
         if not isinstance(prefix, str) or not isinstance(search, str):
             raise invalid("body/prefix and body/search must be text")
@@ -135,7 +137,7 @@ class Objects:
             headers["content-disposition"] = _attachment(request.query_params["download"])
         # A page uploaded by anyone must not run as one of this origin: the real server shows its source, too.
         content_type = str(about.get("mimetype", "application/octet-stream"))
-        content_type = "text/plain" if "text/html" in content_type else content_type
+        content_type = "text/plain" if "text/html" in content_type.lower() else content_type
         return FileResponse(path, headers=headers, media_type=content_type)
 
 

@@ -14,6 +14,7 @@ from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import (
     Cancelled,
     Done,
+    Hold,
     JobError,
     JsonObject,
     Outcome,
@@ -47,6 +48,9 @@ from functions.platforms.validation import validate
 
 LONGEST_QUOTA_WAIT_SECONDS = 86_400
 """The platforms count their caps over a day; a longer wait would publish a post nobody expects any more."""
+
+LIMITERS = {"account": "account_posts", "calls": "account_calls", "app": "{platform}_app"}
+"""The rate limit that cools down when an allowance is used up, by whom it concerns; docs/publications.md tells them."""
 
 RECONNECT_LOOK_SECONDS = 300
 """How often to see whether the owner has connected the account again, where the post may be out already."""
@@ -200,7 +204,7 @@ class _Publication:
         if isinstance(found, Published):
             return Done(found.result)
         if isinstance(found, NotPublished):
-            return _not_published(found.reason)
+            return self._not_published(found.reason)
         return self._wait(found, Unconfirmed(self._unknown()))
 
     async def _with_fresh_urls(self) -> "_Publication":
@@ -229,7 +233,7 @@ class _Publication:
             self.ctx.log.warning("publishing_call_failed", code=failed.failure.error.code)
             if isinstance(failed.failure, Auth):
                 return await self._refused_at_last(failed.failure)
-            return _not_published(failed.failure)
+            return self._not_published(failed.failure)
         if isinstance(finished, Published):
             return Done(finished.result)
         self.ctx.progress(75, "the platform is processing the post")
@@ -242,7 +246,7 @@ class _Publication:
         except AccountBusy as busy:
             return Retry(refusal.error, busy.after_seconds)
         except CallFailed as failed:
-            return _not_published(failed.failure)
+            return self._not_published(failed.failure)
         except Exception:  # such as a database that does not answer: what is certain is that nothing was published
             self.ctx.log.exception("the account's token could not be renewed")
         return Retry(refusal.error)
@@ -259,14 +263,32 @@ class _Publication:
 
     def _not_begun(self, failure: Failure) -> Outcome:
         """The outcome of a failure before the commit: nothing can have been published."""
+        return self._held(failure) if isinstance(failure, Quota) else self._not_published(failure)
+
+    def _not_published(self, failure: Failure) -> Outcome:
+        """The outcome of a failure that is certain not to have published, unless it is ambiguous."""
         match failure:
-            case Quota(error, after) if after <= LONGEST_QUOTA_WAIT_SECONDS:
-                self.ctx.progress(0, error.message)
-                return Snooze(timedelta(seconds=after))
-            case Quota(error):
+            case Quota():
+                return self._held(failure, checkpoint={})  # what was prepared may have been used up: begin afresh
+            case TryAgain(error, after):
+                return Retry(error, after)
+            case Auth(error):
+                message = f"{error.message.rstrip('.')}. Connect the account again."
+                return Reject(JobError("reconnect_required", message, error.details))
+            case Permanent(error):
                 return Reject(error)
-            case _:
-                return _not_published(failure)
+            case Ambiguous(error):
+                return Unconfirmed(error)
+
+    def _held(self, quota: Quota, checkpoint: JsonObject | None = None) -> Outcome:
+        """Wait until there is an allowance again, together with all whom it concerns."""
+        if quota.after_seconds > LONGEST_QUOTA_WAIT_SECONDS:
+            return Reject(quota.error)
+        return Hold(quota.error, quota.after_seconds, self._limiter(quota), checkpoint)
+
+    def _limiter(self, quota: Quota) -> str | None:
+        limiter = LIMITERS.get(quota.scope)
+        return limiter and limiter.format(platform=self.platform.name)
 
     def _not_seen(self, failure: Failure) -> Outcome:
         """The outcome of a look that failed: it says nothing about the post."""
@@ -275,8 +297,13 @@ class _Publication:
         if isinstance(failure, Auth):  # with a new sign-in the next look may tell
             self.ctx.progress(75, f"connect the {self.platform.name} account again to see whether the post went out")
             return self._wait(Pending(self.checkpoint.remote, RECONNECT_LOOK_SECONDS), Unconfirmed(self._unknown()))
-        pause = failure.after_seconds if isinstance(failure, TryAgain | Quota) else None
-        delay = max(pause or 0, self.platform.polling.delay(self.checkpoint.looks))
+        delay = self.platform.polling.delay(self.checkpoint.looks)
+        if isinstance(failure, Quota):  # the platform was not asked, so it is no look
+            checkpoint = self._next(self.checkpoint.remote, self.checkpoint.looks)
+            limiter = self._limiter(failure) if failure.scope == "calls" else None
+            return Snooze(timedelta(seconds=max(failure.after_seconds, delay)), checkpoint, limiter)
+        if isinstance(failure, TryAgain):
+            delay = max(failure.after_seconds or 0, delay)
         return self._wait(Pending(self.checkpoint.remote, delay), Unconfirmed(self._unknown()))
 
     def _too_slow(self) -> JobError:
@@ -288,17 +315,3 @@ class _Publication:
             " Look at the account before you publish it again."
         )
         return JobError("outcome_unknown", message)
-
-
-def _not_published(failure: Failure) -> Outcome:
-    """The outcome of a failure that is certain not to have published, unless it is ambiguous."""
-    match failure:
-        case TryAgain(error, after) | Quota(error, after):
-            return Retry(error, after)
-        case Auth(error):
-            message = f"{error.message.rstrip('.')}. Connect the account again."
-            return Reject(JobError("reconnect_required", message, error.details))
-        case Permanent(error):
-            return Reject(error)
-        case Ambiguous(error):
-            return Unconfirmed(error)

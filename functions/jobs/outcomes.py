@@ -52,10 +52,27 @@ class Snooze:
     """Look again later, for instance at a provider that is still processing. Spends no attempt.
 
     `until` is a moment, or a delay counted by the database's clock. `checkpoint` is handed to the
-    next run as `job.checkpoint`; None keeps the one that is stored.
+    next run as `job.checkpoint`; None keeps the one that is stored. `limiter` names a rate limit of
+    the queue: until then nothing else is begun under the job's key of it.
     """
 
     until: datetime | timedelta
+    checkpoint: JsonObject | None = None
+    limiter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The other side takes it no sooner than in `after` seconds: it did not happen. Spends no attempt.
+
+    After `ctx.commit` this is the handler's word that the irreversible call had no effect, and clears
+    the mark, as a `Retry` does. `limiter` and `checkpoint` are as in `Snooze`; with a limiter the job
+    waits under its key together with the others, and the first of them tries alone.
+    """
+
+    error: JobError
+    after: float
+    limiter: str | None = None
     checkpoint: JsonObject | None = None
 
 
@@ -83,4 +100,4 @@ class Cancelled:
     """The handler saw the owner's wish to cancel and stopped before any effect."""
 
 
-Outcome = Done | Retry | Snooze | Release | Reject | Unconfirmed | Cancelled
+Outcome = Done | Retry | Snooze | Hold | Release | Reject | Unconfirmed | Cancelled

@@ -1,8 +1,13 @@
 """What a platform's answer means for a post. Every adapter sorts every answer into these classes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from functions.jobs.outcomes import JobError, JsonObject
+
+Scope = Literal["post", "account", "calls", "app"]
+"""Whom an allowance concerns. Post: this one alone. Account: what the account has not begun to publish. Calls: every
+call for the account, also those that ask what became of a post. App: what no account has begun to publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,12 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The account has used up an allowance; it did not happen. Wait without spending an attempt."""
+    """An allowance is used up; it did not happen. Wait without spending an attempt."""
 
     error: JobError
     after_seconds: float
+    scope: Scope = "account"
+    """Who has to wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """HTTP calls to a platform: their time limits, and what a missing answer means."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,9 @@ from functions.settings import Settings
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures that come before the first byte of a request: it cannot have had an effect."""
+
+NUMBER = re.compile(r"\d{1,9}(\.\d*)?", re.ASCII)
+"""Of seconds: up to thirty years."""
 
 LONGEST_QUOTE = 300
 """Characters of a platform's own words that an error repeats."""
@@ -52,12 +56,13 @@ class Reply:
 
     @classmethod
     def read(cls, response: httpx.Response) -> "Reply":
-        """The reply in `response`, which has been read."""
+        """The reply in `response`, which has been read; without the token that was sent, which some platforms quote."""
         try:
             body = response.json()
         except ValueError:
             body = None
-        return cls(response.status_code, response.headers, body if isinstance(body, dict) else {})
+        token = response.request.headers.get("authorization", "").partition(" ")[2]
+        return cls(response.status_code, response.headers, _without(token, body) if isinstance(body, dict) else {})
 
     def part(self, name: str) -> JsonObject:
         """The object under `name`, empty where there is none."""
@@ -69,6 +74,19 @@ class Reply:
         quote = f": {str(words)[:LONGEST_QUOTE]}" if words else ""
         message = f"{platform} answered {code}{quote}"
         return JobError(code, message, {"http_status": self.status, "platform_response": self.body})
+
+
+def _without(token: str, value: Any) -> Any:
+    """`value` with asterisks wherever a text of it holds the token."""
+    match value:
+        case str() if token:
+            return value.replace(token, "***")
+        case dict():
+            return {name: _without(token, each) for name, each in value.items()}
+        case list():
+            return [_without(token, each) for each in value]
+        case _:
+            return value
 
 
 async def send(http: httpx.AsyncClient, platform: str, request: httpx.Request, *, irreversible: bool = False) -> Reply:
@@ -88,12 +106,10 @@ async def send(http: httpx.AsyncClient, platform: str, request: httpx.Request, *
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds that `Retry-After` asks for, given as a number or as a date; None where it asks for nothing."""
+    """Seconds that `Retry-After` asks for, given as a number or as a date; None where it asks for neither."""
     value = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if NUMBER.fullmatch(value):
+        return float(value)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

@@ -14,6 +14,7 @@ from functions.platforms.post import MediaFile
 from functions.web.outside import AddressRefused
 
 TOTAL = re.compile(r"bytes .+/(\d+)", re.ASCII)
+FIRST = re.compile(r"bytes (\d+)-", re.ASCII)
 PASSING_STATUSES = frozenset({408, 425, 429})
 FIRST_BYTE = Chunk(0, 0)
 LONGEST_SIZE = 18
@@ -54,18 +55,25 @@ async def check_pull(http: httpx.AsyncClient, file: MediaFile, timeouts: Timeout
 
 @asynccontextmanager
 async def open_chunk(
-    http: httpx.AsyncClient, url: str, chunk: Chunk, timeouts: Timeouts
+    http: httpx.AsyncClient, url: str, chunk: Chunk, timeouts: Timeouts, size: int | None = None
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The bytes of `chunk` of the file at `url`, as they arrive; exactly as many as it has.
 
+    Args:
+        http: the client that fetches.
+        url: a checked address.
+        chunk: which bytes.
+        timeouts: the limits of the call.
+        size: of the whole file when its upload began; half of one file and half of another make no video.
+
     Raises:
-        CallFailed: as `measure`, and to be tried again when the file ends too early.
+        CallFailed: as `measure`, and to be tried again when the file ends too early or has another size by now.
     """
-    async with (
-        _get(http, url, chunk, timeouts) as response,
-        aclosing(_cut(response, 0 if response.status_code == 206 else chunk.first, chunk.length)) as parts,
-    ):
-        yield parts
+    async with _get(http, url, chunk, timeouts) as response:
+        if size is not None and _size(response, None) != size:
+            raise _unreachable("the file has another size than before")
+        async with aclosing(_cut(response, chunk.first - _first_of(response), chunk.length)) as parts:
+            yield parts
 
 
 @asynccontextmanager
@@ -86,8 +94,18 @@ async def _get(http: httpx.AsyncClient, url: str, chunk: Chunk, timeouts: Timeou
         await response.aclose()
 
 
+def _first_of(response: httpx.Response) -> int:
+    """Where in the file the answer begins: a server may know no ranges, or answer a larger one than was asked for."""
+    match = FIRST.match(response.headers.get("content-range", ""))
+    if response.status_code == 206 and match is None:
+        raise _unreachable("the server does not say which part of the file it sends")
+    return int(match.group(1)) if match and response.status_code == 206 else 0
+
+
 async def _cut(response: httpx.Response, skip: int, length: int) -> AsyncGenerator[bytes, None]:
-    """`length` bytes after the first `skip`, which a server sends when it does not know ranges."""
+    """`length` bytes after the first `skip`."""
+    if skip < 0:
+        raise _unreachable("the server sends a later part of the file")
     try:
         async for part in response.aiter_raw():
             piece = part[skip : skip + length]

@@ -15,6 +15,7 @@ import jwt
 from functions.jobs.outcomes import JobError
 from functions.settings import Settings
 from functions.web.addresses import names_public_host
+from functions.web.outside import host_and_port, operators_addresses
 
 BUCKET = "media"
 REFERENCE = "storage:"
@@ -24,6 +25,7 @@ NEEDED_LIFETIME = timedelta(hours=2)
 """How long a platform may take to fetch what it is given the address of."""
 
 _OBJECTS = "/storage/v1/object/"
+_FILE = re.compile(r"/storage/v1/(object|render/image)/(public|sign|authenticated)/[^/]+/.")
 _PATH = re.compile(r"[\w/!.*'() &$@=;:+,-]{1,900}", re.ASCII)
 """What Storage takes as a name, without the question mark, which ends a path in an address."""
 _USER_NAME = re.compile(r"[^/?#]*//[^/?#]*@")
@@ -33,8 +35,8 @@ _NOT_IN_URLS = re.compile(r"[\s\\\x00-\x1f\x7f]")
 def check_media_url(url: str, settings: Settings, owner: UUID | None = None) -> None:
     """Refuse an address that media may not be fetched from.
 
-    Allowed are public https addresses on port 443, the project's own origin, the hosts of MEDIA_ALLOWED_HOSTS,
-    and the owner's own files as `storage:media/<owner>/…`. Nothing is resolved or connected to here.
+    Allowed are public https addresses on port 443, addresses of the project's own Storage, the hosts of
+    MEDIA_ALLOWED_HOSTS, and the owner's own files as `storage:media/<owner>/…`. Nothing is resolved or connected to.
 
     Raises:
         JobError: `media_url_not_allowed`, or `media_not_yours` for somebody else's file.
@@ -47,8 +49,10 @@ def check_media_url(url: str, settings: Settings, owner: UUID | None = None) -> 
             raise JobError("media_not_yours", "The media lies in the folder of another user: upload it as your own.")
         return
     address = _parsed(url)
-    if _is_own(address, settings) or _is_listed(address, settings):
+    if _is_in_own_storage(address, settings) or _is_listed(address, settings):
         return
+    if host_and_port(address) in operators_addresses(settings):  # which may be private: `outside` lets them pass
+        raise _not_allowed("must lead into the project's Storage, or to a server that is none of the project's own")
     if address.scheme != "https":
         raise _not_allowed("must start with https://, or belong to the project or to MEDIA_ALLOWED_HOSTS")
     if address.port not in (None, 443):
@@ -130,6 +134,14 @@ def _parsed(url: str) -> httpx.URL:
     if not is_web or _USER_NAME.match(url):
         raise _not_allowed("must start with https:// and hold no user name")
     return address
+
+
+def _is_in_own_storage(address: httpx.URL, settings: Settings) -> bool:
+    """Whether a file of Storage is meant, and no other service of the project's by a way around it."""
+    project, path = httpx.URL(settings.supabase_url).path.rstrip("/"), address.path
+    plain = not {"", ".", ".."} & set(path.split("/")[1:]) and not set(path) & set("%\\")
+    file = path.startswith(project) and _FILE.match(path, len(project))
+    return _is_own(address, settings) and plain and bool(file)
 
 
 def _is_own(address: httpx.URL, settings: Settings) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore
 import httpx
@@ -33,10 +34,32 @@ def outside_client(settings: Settings, resolve: Resolve | None = None) -> httpx.
     """A client that cannot be led into private networks. It takes no proxy from the environment.
 
     Args:
-        settings: its addresses and MEDIA_ALLOWED_HOSTS may be private; development has everything on loopback.
+        settings: `operators_addresses` and MEDIA_ALLOWED_HOSTS may be private: development has all on loopback.
         resolve: gives the IP addresses of a host; the system's resolver by default.
     """
-    return httpx.AsyncClient(transport=_Transport(_trusted(settings), resolve or lookup), timeout=OUTSIDE_TIMEOUT)
+    return httpx.AsyncClient(
+        transport=_Transport(_trusted(settings), resolve or lookup),
+        timeout=OUTSIDE_TIMEOUT,
+        # One client serves all users: a cookie would go from the server of one to the calls of another, and a
+        # server of a shared domain could have one sent to all the others there, this project's Storage among them.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+def operators_addresses(settings: Settings) -> frozenset[str]:
+    """The project's API and the servers that the operator has put in the place of the platforms', as `host:port`."""
+    fields = type(settings).model_fields
+    set_ = {
+        httpx.URL(value)
+        for name, value in settings.model_dump().items()
+        if (name == "supabase_url" or name.endswith("_base_url")) and value not in (None, fields[name].default)
+    }
+    return frozenset(map(host_and_port, set_))
+
+
+def host_and_port(url: httpx.URL) -> str:
+    """`host:port` of a web address, the host in ASCII and without brackets."""
+    return f"{url.raw_host.decode('ascii')}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
 async def lookup(host: str, port: int) -> Sequence[str]:
@@ -127,7 +150,5 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
 def _trusted(settings: Settings) -> frozenset[str]:
     """Hosts (`host` or `host:port`) that may be anywhere: the operator has written them into the settings."""
-    addresses = (value for value in settings.model_dump().values() if isinstance(value, str) and "://" in value)
-    urls = map(httpx.URL, addresses)
-    origins = {f"{url.raw_host.decode('ascii')}:{url.port or (443 if url.scheme == 'https' else 80)}" for url in urls}
-    return frozenset(origins | {listed.replace("[", "").replace("]", "") for listed in settings.media_allowed_hosts})
+    listed = (host.replace("[", "").replace("]", "") for host in settings.media_allowed_hosts)
+    return operators_addresses(settings) | frozenset(listed)

@@ -23,6 +23,8 @@ from functions.worker.summary import Summary
 
 COALESCE_SECONDS = 0.02
 """How long a job that has ended waits for others to end, so that they are settled in one call."""
+SHORT_RUN_SECONDS = 0.2
+"""Jobs that run longer are not so many that their calls should be saved: a free place is filled at once."""
 LARGEST_BATCH = 500
 MANY_SLOTS = 20
 """From this many places on, a claim takes at most half of them: while one half runs, the other is claimed."""
@@ -325,7 +327,8 @@ class Drain:
 
     def _note_end(self, end: Ended) -> None:
         self._ended.append(end)
-        self._settle_at = min(self._settle_at, self._clock() + COALESCE_SECONDS)
+        pause = COALESCE_SECONDS if end.seconds < SHORT_RUN_SECONDS else 0
+        self._settle_at = min(self._settle_at, self._clock() + pause)
 
     # Waiting ---------------------------------------------------------------------------------------
 

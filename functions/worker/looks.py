@@ -27,6 +27,8 @@ class Looks:
         self._pause = pace.first_pause
         self._backlog = False
         self._capped = False
+        self._full = False
+        """Whether the queue runs as many as it may, as far as we know: what we claim replaces what has ended."""
         self.at = clock()
         """When to claim next, on the loop's clock."""
 
@@ -58,8 +60,10 @@ class Looks:
         """A claim for `room` jobs was answered, perhaps while another call of ours was under way."""
         now = self._clock()
         self._backlog = len(claimed.jobs) >= room
+        self._full = claimed.state == "enough" or (self._full and bool(claimed.jobs) and not self._backlog)
         if claimed.jobs:
-            self._pause = self._pace.first_pause
+            # In a full queue the end of a job asks for the next one; a look before it finds no place.
+            self._pause = self._pause if self._full else self._pace.first_pause
         elif claimed.state == "busy":
             self._capped = self._capped or beside_another
         else:

@@ -7,7 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from functions.jobs.context import ClaimedJob
-from functions.jobs.outcomes import Cancelled, Done, JobError, Outcome, Reject, Release, Retry, Snooze, Unconfirmed
+from functions.jobs.outcomes import (
+    Cancelled,
+    Done,
+    Hold,
+    JobError,
+    JsonObject,
+    Outcome,
+    Reject,
+    Release,
+    Retry,
+    Snooze,
+    Unconfirmed,
+)
 from functions.worker.ledger import Ledger, LedgerRefused, Settled, Settlement
 from functions.worker.storable import NotStorable, clean_text, storable
 
@@ -87,9 +99,10 @@ def _words(outcome: Outcome) -> dict[str, Any]:  # noqa: PLR0911 - one line an o
             return {"outcome": "done", "result": storable(result)}
         case Retry(error, after):
             return {"outcome": "retry", "error": _error(error), **_after(after)}
-        case Snooze(until, checkpoint):
-            kept = {} if checkpoint is None else {"checkpoint": storable(checkpoint, "checkpoint")}
-            return {"outcome": "snooze", **_until(until), **kept}
+        case Snooze(until, checkpoint, limiter):
+            return {"outcome": "snooze", **_until(until), **_kept(checkpoint, limiter)}
+        case Hold(error, after, limiter, checkpoint):
+            return {"outcome": "hold", "error": _error(error), **_after(after), **_kept(checkpoint, limiter)}
         case Release():
             return {"outcome": "release"}
         case Reject(error):
@@ -108,6 +121,11 @@ def _error(error: JobError) -> dict[str, Any]:
     except NotStorable as problem:
         details = {"dropped": problem.message}
     return {"code": clean_text(str(error.code), 100), "message": clean_text(str(error.message)), "details": details}
+
+
+def _kept(checkpoint: JsonObject | None, limiter: str | None) -> dict[str, Any]:
+    kept = {} if checkpoint is None else {"checkpoint": storable(checkpoint, "checkpoint")}
+    return kept if limiter is None else kept | {"limiter": limiter}
 
 
 def _after(seconds: float | None) -> dict[str, float]:

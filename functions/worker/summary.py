@@ -66,7 +66,7 @@ class Summary:
                 pass
             case _, "release":
                 self.released += 1
-            case _, "snooze":
+            case _, "snooze" | "hold":
                 self.snoozed += 1
             case _:
                 self.retried += 1
@@ -86,6 +86,8 @@ def _log(ended: Ended, answer: Settled, log: structlog.stdlib.BoundLogger) -> No
     }
     if answer.applied in {"stale", "gone"}:
         log.warning(f"{prefix}Job was taken by another claim", applied=answer.applied, **facts)
+    elif outcome == "hold" and error is not None and answer.status == "retrying":
+        log.info(f"{prefix}Job waits", error_code=error["code"], error_message=error["message"], **facts)
     elif error is not None:
         log.error(f"{prefix}Job failed", error_code=error["code"], error_message=error["message"], **facts)
     elif answer.status == "completed":

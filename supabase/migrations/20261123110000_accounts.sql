@@ -2,11 +2,19 @@
 -- Only what anybody may know stands in the table, which its owner reads and which is streamed to them. Tokens stay
 -- in the vault, and leave it through two functions that the service role alone may call.
 
+create function filaviva.holds_secret(p_facts jsonb) returns boolean
+language sql immutable
+set search_path = ''
+as $$
+  select jsonb_path_exists(p_facts, '$.** ? (exists(@.access_token) || exists(@.refresh_token) || exists(@.id_token) || exists(@.user_token)
+    || exists(@.token) || exists(@.client_secret) || exists(@.secret) || exists(@.password) || exists(@.code))')
+$$;
+comment on function filaviva.holds_secret(jsonb) is 'Whether something in it, however deep, has the name of a secret.';
+
 alter table public.social_accounts
   add column kind text not null default '',
   add column extra jsonb not null default '{}' constraint extra_is_an_object check (jsonb_typeof(extra) = 'object')
-    constraint extra_holds_no_secret check (
-      not extra ?| array['access_token', 'refresh_token', 'id_token', 'user_token', 'token', 'client_secret', 'secret', 'password', 'code']),
+    constraint extra_holds_no_secret check (not filaviva.holds_secret(extra)),
   add column scopes jsonb not null default '[]' constraint scopes_are_a_list check (jsonb_typeof(scopes) = 'array'),
   add column token_expires_at timestamptz,
   add column reconnect_reason text constraint only_an_account_to_reconnect_says_why
@@ -82,6 +90,9 @@ declare
 begin
   if coalesce(p_secrets ->> 'access_token', '') = '' then
     perform filaviva.fail(400, 'invalid_field', 'p_secrets needs an access_token.', 'Send {"access_token": …} and whatever the platform gave with it.');
+  end if;
+  if filaviva.holds_secret(p_extra) then  -- looked at before the insert, whose refusal would quote the row
+    perform filaviva.fail(400, 'invalid_field', 'p_extra holds the name of a secret.', 'Its owner reads p_extra; what is secret goes into p_secrets.');
   end if;
   insert into public.social_accounts (user_id, platform, external_id, display_name, kind, extra, scopes, token_expires_at)
   values (p_user_id, p_platform, p_external_id, p_display_name, coalesce(p_kind, ''), coalesce(p_extra, '{}'), coalesce(p_scopes, '[]'), p_expires_at)

@@ -26,6 +26,7 @@ begin
   );
 end
 $$;
+comment on function filaviva.facts_of_engine(jsonb) is 'The server, its clock and the engines, the newest migration, and which needed functions are missing.';
 
 create function filaviva.facts_of_tables(p_needs jsonb) returns jsonb
 language sql stable
@@ -46,6 +47,7 @@ as $$
   from jsonb_array_elements_text(p_needs -> 'tables') as n(name)
     left join pg_catalog.pg_class c on c.relnamespace = 'public'::regnamespace and c.relname = n.name and c.relkind in ('r', 'p')
 $$;
+comment on function filaviva.facts_of_tables(jsonb) is 'Of each needed table: whether it is there, its row security, its policies, its replica identity, and whether it is published.';
 
 create function filaviva.facts_of_publication(p_needs jsonb) returns jsonb
 language sql stable
@@ -54,6 +56,19 @@ as $$
   select jsonb_build_object('exists', count(*) > 0, 'complete', coalesce(bool_and(p.pubinsert and p.pubupdate and p.pubdelete), false))
   from pg_catalog.pg_publication p where p.pubname = 'supabase_realtime'
 $$;
+comment on function filaviva.facts_of_publication(jsonb) is 'Whether Realtimes publication is there and has every kind of change.';
+
+create function filaviva.facts_of_topics(p_needs jsonb) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'hear', coalesce(bool_or(p.cmd in ('SELECT', 'ALL') and p.qual like '%may_use_topic%'), false),
+    'speak', coalesce(bool_or(p.cmd in ('INSERT', 'ALL') and coalesce(p.with_check, p.qual) like '%may_use_topic%'), false)
+  )
+  from pg_catalog.pg_policies p where p.schemaname = 'realtime' and p.tablename = 'messages'
+$$;
+comment on function filaviva.facts_of_topics(jsonb) is 'Whether policies let users hear and speak on private topics.';
 
 create function filaviva.facts_of_extensions(p_needs jsonb) returns jsonb
 language sql stable
@@ -75,6 +90,7 @@ as $$
     )
   )
 $$;
+comment on function filaviva.facts_of_extensions(jsonb) is 'The versions of the extensions, and which of the needed functions pgmq lacks.';
 
 create function filaviva.facts_of_schedules(p_needs jsonb) returns jsonb
 language sql stable
@@ -106,6 +122,7 @@ as $$
     )
   )
 $$;
+comment on function filaviva.facts_of_schedules(jsonb) is 'Of each entry that cron must have: whether it is there and active, and how its runs ended; and the ticks mark.';
 
 create function filaviva.facts_of_drain(p_needs jsonb) returns jsonb
 language sql stable
@@ -125,6 +142,7 @@ as $$
     )
   )
 $$;
+comment on function filaviva.facts_of_drain(jsonb) is 'Whether the vault names the drain, how many requests wait in pg_net, and what those of the last hour met.';
 
 create function filaviva.facts_of_queues(p_needs jsonb) returns jsonb
 language sql volatile
@@ -143,6 +161,7 @@ as $$
   ) order by q.name), '[]')
   from public.queues q, (select filaviva.now() as at) n
 $$;
+comment on function filaviva.facts_of_queues(jsonb) is 'Of each queue: since when it is paused, since when work is due, whether somebody asks for it, and how many jobs lost their worker.';
 
 create function filaviva.facts_of_workers(p_needs jsonb) returns jsonb
 language sql volatile
@@ -153,6 +172,7 @@ as $$
   ) order by w.worker_id), '[]')
   from filaviva.workers w
 $$;
+comment on function filaviva.facts_of_workers(jsonb) is 'The long-running workers, and for how long they have been silent.';
 
 create function filaviva.facts_of_alerts(p_needs jsonb) returns jsonb
 language sql stable
@@ -169,6 +189,19 @@ as $$
     )
   )
 $$;
+comment on function filaviva.facts_of_alerts(jsonb) is 'The open alerts, and the rules that cannot be checked.';
+
+create function filaviva.facts_of_accounts(p_needs jsonb) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(a)), '[]')
+  from (
+    select s.platform, s.status, s.reconnect_reason as reason, count(*) as count
+    from public.social_accounts s group by 1, 2, 3 order by 1, 2, 3
+  ) a
+$$;
+comment on function filaviva.facts_of_accounts(jsonb) is 'How many connected accounts of each platform there are, and how many must be connected again, for which reason.';
 
 create function filaviva.facts_of_server(p_needs jsonb) returns jsonb
 language sql stable
@@ -184,6 +217,7 @@ as $$
     )
   )
 $$;
+comment on function filaviva.facts_of_server(jsonb) is 'How many connections are taken, and the oldest transaction that has been open for over a minute.';
 
 create function filaviva.facts_of(p_subject text, p_needs jsonb) returns jsonb
 language plpgsql volatile
@@ -206,7 +240,7 @@ set search_path = ''
 as $$
   select jsonb_object_agg(s.subject, filaviva.facts_of(s.subject, p_needs))
   from unnest(array[
-    'engine', 'tables', 'publication', 'extensions', 'schedules', 'drain', 'queues', 'workers', 'alerts', 'server'
+    'engine', 'tables', 'publication', 'topics', 'extensions', 'schedules', 'drain', 'queues', 'workers', 'alerts', 'accounts', 'server'
   ]) as s(subject)
 $$;
 comment on function filaviva.diagnose(jsonb) is

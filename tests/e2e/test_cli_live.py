@@ -163,6 +163,15 @@ def test_a_queue_is_followed_until_ctrl_c(cli: CliProject) -> None:
         assert process.stderr.read() == ""
 
 
+def test_sigterm_gives_a_terminal_its_cursor_back(cli: CliProject) -> None:
+    job = cli.enqueue()
+    with at_a_terminal(cli, "watch", job) as terminal:
+        assert "\x1b[?25l" in terminal.read_until("○ pending")
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.read_until("\x1b[?25h")
+        assert terminal.process.wait(20) == -signal.SIGTERM
+
+
 def test_a_terminal_shows_a_table_that_repaints_itself(cli: CliProject) -> None:
     job = cli.enqueue()
     with at_a_terminal(cli, "watch", job) as terminal:

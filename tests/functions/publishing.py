@@ -20,7 +20,7 @@ from devstack.providers.world import token_for
 from functions.handlers.publish_post import PublishPost, find_post, publish_post
 from functions.jobs.accounts import RefreshRight
 from functions.jobs.context import ClaimedJob, CommitRefused, Context
-from functions.jobs.outcomes import JobError, JsonObject, Outcome, Retry, Snooze, Unconfirmed
+from functions.jobs.outcomes import Hold, JobError, JsonObject, Outcome, Retry, Snooze, Unconfirmed
 from functions.settings import Settings
 
 ACCOUNT = "17841400000000001"
@@ -196,6 +196,9 @@ async def play(stage: Stage, payload: PublishPost, lease: RecordingLease, most_r
         match outcome:
             case Snooze(_, checkpoint):
                 job = job.model_copy(update={"checkpoint": checkpoint or job.checkpoint})
+            case Hold(_, _, _, checkpoint):
+                kept = {"checkpoint": job.checkpoint if checkpoint is None else checkpoint}
+                job = job.model_copy(update=kept | {"mode": "run", "committed": False})
             case Retry() if job.attempt < job.max_attempts:
                 again = {"attempt": job.attempt + 1, "mode": "run", "committed": False, "checkpoint": None}
                 job = job.model_copy(update=again)

@@ -25,6 +25,7 @@ STATUSES = {
     "done": "completed",
     "retry": "retrying",
     "snooze": "retrying",
+    "hold": "retrying",
     "release": "pending",
     "reject": "failed",
     "unconfirmed": "unconfirmed",

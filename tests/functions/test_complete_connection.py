@@ -66,11 +66,47 @@ def stored(project: Project) -> int:
     return int(row[0])
 
 
+def remove(project: Project, browser: Browser) -> None:
+    with project.database.connect("supabase_admin") as admin:
+        admin.execute("delete from auth.users where id = %s", (browser.user.id,))
+
+
+def connections(project: Project) -> int:
+    with project.database.connect("supabase_admin") as admin:
+        row = admin.execute("select count(*) from filaviva.account_connections").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def test_a_state_is_good_once(browser: Browser, project: Project, platforms: Platforms) -> None:
     back = await agreed(browser)
     assert told(await browser.come_back(back))["connected"] == "true"
     assert told(await browser.come_back(back)) == {"platform": "x", "error": "state_invalid"}
     assert platforms.oauth.grants.done == [("x", "code")], "the second one did not even reach the platform"
+
+
+async def test_of_many_returns_at_once_one_connects(browser: Browser, platforms: Platforms) -> None:
+    back = await agreed(browser)
+    ends = [told(answer) for answer in await asyncio.gather(*(browser.come_back(back) for _ in range(8)))]
+    assert sorted(end.get("error", "connected") for end in ends) == ["connected"] + ["state_invalid"] * 7
+    assert platforms.oauth.grants.done == [("x", "code")]
+
+
+async def test_a_user_who_was_deleted_meanwhile_gets_no_account(
+    browser: Browser, project: Project, platforms: Platforms
+) -> None:
+    before, after = await agreed(browser), Browser(browser.api, project.sign_up())
+    remove(project, browser)
+    assert told(await browser.come_back(before)) == {"platform": "x", "error": "state_invalid"}
+    assert platforms.oauth.grants.done == []
+    back = await agreed(after)
+    platforms.order("token", "hang", seconds=0.5)
+    returning = asyncio.create_task(after.come_back(back))
+    await wait_until(lambda: connections(project) == 0)
+    remove(project, after)
+    assert told(await returning) == {"platform": "x", "error": "not_stored"}
+    assert stored(project) == 0
+    assert project.connection.execute("select count(*) from vault.secrets where name like 'social%'").fetchone() == (0,)
 
 
 async def test_a_code_is_good_once(browser: Browser, project: Project) -> None:

@@ -1,12 +1,15 @@
 """Disconnecting: the platform takes the tokens back, and here the account is forgotten whatever it answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from devstack.cluster import Cluster
+from devstack.providers.oauth_servers import CLIENT_ID, CLIENT_SECRET
 from functions import disconnect_account as module
 from tests.functions.accounts_support import PLATFORMS, Browser, Office, Platforms, open_office
 from tests.functions.conftest import Logs, Project
@@ -98,6 +101,55 @@ async def test_a_platform_that_fails_does_not_keep_an_account_here(
     assert (status, body["revoked"]) == (200, False)
     assert accounts(project) == {}
     assert logs.find("the tokens could not be revoked")
+
+
+async def test_a_renewal_under_way_is_waited_for_and_its_tokens_are_revoked(
+    browser: Browser, project: Project, platforms: Platforms
+) -> None:
+    """X gives a new refresh token each time: with the old one there would be nothing left to revoke."""
+    await browser.connect("x")
+    account, grants = accounts(project)["x"], platforms.oauth.grants
+    right = project.call("begin_refresh", account, 1, 60)
+    disconnecting = asyncio.create_task(delete(browser, account))
+    await asyncio.sleep(0.1)
+    assert (disconnecting.done(), grants.done[-1]) == (False, ("x", "code"))
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": right["credentials"]["refresh_token"],
+        "client_id": CLIENT_ID,
+    }
+    async with httpx.AsyncClient(auth=(CLIENT_ID, CLIENT_SECRET)) as worker:
+        renewed = (await worker.post(f"{platforms.url}/oauth/api.x.com/2/oauth2/token", data=form)).json()
+    secrets = {name: renewed[name] for name in ("access_token", "refresh_token")}
+    assert project.call("store_refreshed", account, right["fence"], secrets) is not None
+    status, body = await disconnecting
+    assert (status, body["revoked"], grants.done[-1]) == (200, True, ("x", "revoke"))
+    assert (grants.access_tokens, grants.refresh_tokens) == ({}, {})
+
+
+async def test_a_worker_that_died_while_it_renewed_keeps_no_account_here(
+    browser: Browser, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEWAL_SECONDS", 0.3)
+    await browser.connect("x")
+    account = accounts(project)["x"]
+    assert project.call("begin_refresh", account, 1, 60)["state"] == "yours"
+    status, body = await delete(browser, account)
+    assert (status, body["revoked"], accounts(project)) == (200, True, {})
+
+
+async def test_while_tokens_are_revoked_no_worker_renews_them(
+    browser: Browser, project: Project, platforms: Platforms
+) -> None:
+    await browser.connect("x")
+    account = accounts(project)["x"]
+    platforms.order("revoke", "hang", seconds=1)
+    disconnecting = asyncio.create_task(delete(browser, account))
+    while project.connection.execute("select refresh_until from filaviva.account_tokens").fetchone() == (None,):  # noqa: ASYNC110 - a row
+        await asyncio.sleep(0.01)
+    assert project.call("begin_refresh", account, 1, 60)["state"] == "busy"
+    await disconnecting
+    assert project.call("begin_refresh", account, 1, 60)["state"] == "gone"
 
 
 async def test_an_account_to_reconnect_is_disconnected_too(browser: Browser, project: Project) -> None:

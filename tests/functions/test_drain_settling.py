@@ -8,7 +8,7 @@ import pytest
 
 from functions.jobs import registry
 from functions.jobs.context import ClaimedJob, Context
-from functions.jobs.outcomes import Done, JobError, Outcome, Reject, Retry, Snooze
+from functions.jobs.outcomes import Done, Hold, JobError, Outcome, Reject, Retry, Snooze
 from functions.worker.ledger import LedgerRefused, LedgerUnavailable, Settlement
 from tests.functions.conftest import Logs, wait_until
 from tests.functions.scripted import (
@@ -31,6 +31,7 @@ async def test_the_numbers_tell_each_outcome_apart(make_drain: MakeDrain, ledger
         "done": Done(),
         "retry": Retry(error),
         "snooze": Snooze(timedelta(seconds=1)),
+        "hold": Hold(error, 60, "some_limit"),
         "reject": Reject(error),
     }
 
@@ -39,10 +40,11 @@ async def test_the_numbers_tell_each_outcome_apart(make_drain: MakeDrain, ledger
 
     ledger.claims.append(claimed(*[claimed_job(n, payload={"end": end}) for n, end in enumerate(outcomes)]))
     summary = await finish(make_drain(run))
-    assert (summary.completed, summary.retried, summary.snoozed, summary.failed) == (1, 1, 1, 1)
+    assert (summary.completed, summary.retried, summary.snoozed, summary.failed) == (1, 1, 2, 1)
     failed = logs.find("Job failed")
     assert [line["error_code"] for line in failed] == ["some_code", "some_code"]
     assert [line["status"] for line in failed] == ["retrying", "failed"]
+    assert [line["error_code"] for line in logs.find("Job waits")] == ["some_code"]
     assert all(line["job_id"] and line["correlation_id"] == "order-1" and line["attempt"] == 1 for line in failed)
 
 

@@ -1,6 +1,7 @@
 """The Facebook adapter's posts, photos and photo stories: what they send, and how every answer is sorted."""
 
 import json
+import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from functions.platforms.answers import (
 from functions.platforms.facebook.adapter import Facebook
 from functions.platforms.facebook.config import FacebookConfig
 from functions.platforms.post import Account, MediaFile, Post
+from functions.worker.storable import storable
 
 TLS = httpx.create_ssl_context()  # once: it takes longer than a test
 ROOT = "https://graph.facebook.com/v26.0"
@@ -241,8 +243,8 @@ async def test_a_new_post_of_the_page_is_ours_when_it_shows_our_photos_or_our_wo
 @pytest.mark.parametrize(
     ("new", "looks", "kind"),
     [
-        ([], 4, Pending),
-        ([], 5, NotPublished),
+        ([], 7, Pending),
+        ([], 8, NotPublished),
         ([listed("17_2", "somebody else's")], 50, Pending),
     ],
     ids=["quiet for a moment", "quiet for long", "another new post, which may be ours in other words"],
@@ -278,3 +280,21 @@ async def test_the_fate_of_a_story_whose_answer_was_lost_is_not_guessed(adapter:
     failure = await failure_of(adapter.poll(wanted, ACCOUNT, {"photo": "p1"}, 0))
     assert failure.error.code == "outcome_unknown"
     assert "Look at the page's stories" in failure.error.message
+
+
+async def test_words_are_the_same_in_whatever_form_of_unicode_the_page_shows_them(
+    adapter: Facebook, graph: respx.Router
+) -> None:
+    graph.get(LIST).respond(json={"data": [listed("17_2", "ação é")]})
+    wanted = post(caption=unicodedata.normalize("NFD", "ação é"))
+    assert isinstance(await adapter.poll(wanted, ACCOUNT, WORDS_ONLY, 0), Published)
+
+
+async def test_a_post_of_many_words_that_is_found_again_fits_into_the_jobs_result(
+    adapter: Facebook, graph: respx.Router
+) -> None:
+    words = "ã" * 63_206
+    graph.get(LIST).respond(json={"data": [listed("17_2", words)]})
+    found = await adapter.poll(post(caption=words), ACCOUNT, WORDS_ONLY, 0)
+    assert isinstance(found, Published)
+    assert storable(found.result)

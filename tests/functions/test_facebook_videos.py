@@ -149,8 +149,8 @@ async def test_a_failed_video_is_told_in_facebooks_words(adapter: Facebook, grap
 @pytest.mark.parametrize(
     ("remote", "looks", "ends"),
     [
-        (SENT, 4, 0),
-        (SENT, 5, 1),
+        (SENT, 7, 0),
+        (SENT, 8, 1),
         (SENT | {"finishes": 3}, 9, 0),
         (SENT | {"accepted": True}, 9, 0),
     ],
@@ -170,6 +170,6 @@ async def test_an_end_that_facebook_has_not_heard_of_is_sent_again_to_the_same_v
 async def test_an_end_that_fails_again_is_counted(adapter: Facebook, graph: respx.Router) -> None:
     graph.get(STATUS).mock(return_value=status("upload_complete"))
     graph.post(REELS).respond(500)
-    found = await adapter.poll(REEL, ACCOUNT, SENT, 5)
+    found = await adapter.poll(REEL, ACCOUNT, SENT, 8)
     assert isinstance(found, Pending)
     assert (found.remote["finishes"], found.remote["accepted"]) == (1, False)

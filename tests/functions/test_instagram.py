@@ -28,7 +28,7 @@ ROOT = "https://graph.facebook.com/v26.0"
 LIMIT, MEDIA, PUBLISH = (f"{ROOT}/17/{path}" for path in ("content_publishing_limit", "media", "media_publish"))
 CONTAINER = f"{ROOT}/c1"
 ACCOUNT = Account("17", "secret")
-REMOTE = {"children": (), "container": "c1", "rebuilds": 0}
+REMOTE = {"children": (), "container": "c1", "rebuilds": 0, "refusal": None}
 
 
 def post(*types: str, option: str = "instagram_feed", **settings: Any) -> Post:
@@ -133,9 +133,9 @@ async def test_several_files_become_items_that_are_filled_before_the_carousel_is
     wanted = post("image/jpeg", "video/mp4")
 
     waiting = await adapter.prepare(wanted, ACCOUNT, {}, 0)
-    assert waiting == Pending({"children": ("a", "b"), "container": None, "rebuilds": 0}, 5)
+    assert waiting == Pending({"children": ("a", "b"), "container": None, "rebuilds": 0, "refusal": None}, 5)
     ready = await adapter.prepare(wanted, ACCOUNT, waiting.remote, 1)
-    assert ready == Ready({"children": ("a", "b"), "container": "c1", "rebuilds": 0})
+    assert ready == Ready({"children": ("a", "b"), "container": "c1", "rebuilds": 0, "refusal": None})
     assert bodies(graph.post(MEDIA)) == [
         {"is_carousel_item": True, "image_url": "https://media.example/0.jpeg"},
         {"is_carousel_item": True, "media_type": "VIDEO", "video_url": "https://media.example/1.mp4"},
@@ -193,6 +193,7 @@ async def test_a_used_up_quota_waits_before_anything_is_made(adapter: Instagram,
         status("EXPIRED"),
         error(24, 2207006),
         error(-2, 2207020),
+        error(100, 33),
     ],
 )
 async def test_a_lost_container_is_made_anew_a_few_times(
@@ -200,7 +201,7 @@ async def test_a_lost_container_is_made_anew_a_few_times(
 ) -> None:
     graph.get(CONTAINER).mock(return_value=response)
     again = await adapter.prepare(post(), ACCOUNT, REMOTE, 0)
-    assert again == Pending({"children": (), "container": None, "rebuilds": 1}, 5)
+    assert again == Pending({"children": (), "container": None, "rebuilds": 1, "refusal": None}, 5)
     failure = await failure_of(adapter.prepare(post(), ACCOUNT, REMOTE | {"rebuilds": 2}, 0))
     assert isinstance(failure, Permanent)
 
@@ -208,6 +209,20 @@ async def test_a_lost_container_is_made_anew_a_few_times(
 async def test_a_container_refused_for_its_media_is_not_made_anew(adapter: Instagram, graph: respx.Router) -> None:
     graph.get(CONTAINER).mock(return_value=status("ERROR", "Media upload has failed with error code 2207026"))
     assert isinstance(await failure_of(adapter.prepare(post(), ACCOUNT, REMOTE, 0)), Permanent)
+
+
+async def class_of_end(adapter: Instagram) -> type[Any]:
+    """The class of what the call that publishes was refused with, once its container has been looked at long enough."""
+    try:
+        finished = await adapter.finish(post(), ACCOUNT, REMOTE)
+    except CallFailed as failed:
+        return type(failed.failure)
+    assert isinstance(finished, Pending)
+    assert isinstance(await adapter.poll(post(), ACCOUNT, finished.remote, 6), Pending)
+    found = await adapter.poll(post(), ACCOUNT, finished.remote, 7)
+    assert isinstance(found, NotPublished)
+    assert found.reason.error.message.endswith("words")
+    return type(found.reason)
 
 
 # Code, subcode, and the class before and at the irreversible call.
@@ -264,14 +279,11 @@ async def test_each_error_has_its_class_before_and_at_the_irreversible_call(
 ) -> None:
     graph.post(MEDIA).mock(return_value=error(code, subcode))
     graph.post(PUBLISH).mock(return_value=error(code, subcode))
-    failures = [
-        await failure_of(adapter.prepare(post(), ACCOUNT, {}, 0)),
-        await failure_of(adapter.finish(post(), ACCOUNT, REMOTE)),
-    ]
-    assert [type(failure) for failure in failures] == [before, at]
-    name = f"graph_{code}" + (f"_{subcode}" if subcode else "")
-    assert {failure.error.code for failure in failures} == {name}
-    assert failures[0].error.details["platform_response"]["error"]["message"] == "words"
+    failure = await failure_of(adapter.prepare(post(), ACCOUNT, {}, 0))
+    assert type(failure) is before
+    assert failure.error.code == f"graph_{code}" + (f"_{subcode}" if subcode else "")
+    assert failure.error.details["platform_response"]["error"]["message"] == "words"
+    assert await class_of_end(adapter) is at
 
 
 @pytest.mark.parametrize(
@@ -282,6 +294,7 @@ async def test_each_error_has_its_class_before_and_at_the_irreversible_call(
         (error(4, status=503), Quota, Ambiguous),
         (httpx.Response(502, html="bad gateway"), TryAgain, Ambiguous),
         (httpx.Response(401), Auth, Auth),
+        (httpx.Response(408), TryAgain, Ambiguous),
         (httpx.Response(200, json={}), TryAgain, Ambiguous),
         (httpx.ReadTimeout("late"), TryAgain, Ambiguous),
         (httpx.RemoteProtocolError("gone"), TryAgain, Ambiguous),
@@ -342,8 +355,8 @@ async def test_a_published_post_has_its_ids_and_a_permalink_where_one_can_be_had
     [
         ("PUBLISHED", 0, Published),
         ("IN_PROGRESS", 9, Pending),
-        ("FINISHED", 2, Pending),
-        ("FINISHED", 3, NotPublished),
+        ("FINISHED", 6, Pending),
+        ("FINISHED", 7, NotPublished),
         ("ERROR", 0, NotPublished),
         ("EXPIRED", 0, NotPublished),
         ("SOMETHING_NEW", 9, Pending),
@@ -359,3 +372,23 @@ async def test_the_container_tells_whether_its_post_went_out(
 async def test_a_container_that_is_gone_after_the_call_says_nothing(adapter: Instagram, graph: respx.Router) -> None:
     graph.get(CONTAINER).mock(return_value=error(24, 2207006))
     assert isinstance(await failure_of(adapter.poll(post(), ACCOUNT, REMOTE, 0)), TryAgain)
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(4, 2207051), (10, None), (4, None)])
+async def test_a_refusal_of_a_container_that_is_published_all_the_same_is_not_believed(
+    adapter: Instagram, graph: respx.Router, code: int, subcode: int | None
+) -> None:
+    graph.post(PUBLISH).mock(return_value=error(code, subcode))
+    graph.get(CONTAINER).mock(side_effect=[status("FINISHED"), status("PUBLISHED")])
+    finished = await adapter.finish(post(), ACCOUNT, REMOTE)
+    assert isinstance(finished, Pending)
+    assert isinstance(await adapter.poll(post(), ACCOUNT, finished.remote, 0), Pending)
+    assert isinstance(await adapter.poll(post(), ACCOUNT, finished.remote, 1), Published)
+
+
+async def test_a_container_that_the_graph_api_denies_after_the_call_is_asked_for_again(
+    adapter: Instagram, graph: respx.Router
+) -> None:
+    graph.get(CONTAINER).mock(return_value=error(100, 33))
+    assert isinstance(await adapter.poll(post(), ACCOUNT, REMOTE, 0), Pending)
+    assert isinstance(await failure_of(adapter.poll(post(), ACCOUNT, REMOTE, 7)), Permanent)

@@ -1,5 +1,6 @@
 """The LinkedIn adapter: what it sends, how it sorts every answer, and how a lost post is found again."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from functions.platforms.answers import (
 )
 from functions.platforms.linkedin.adapter import LinkedIn, LinkedInConfig
 from functions.platforms.post import Account, MediaFile, Post
+from functions.worker.storable import storable
 
 TLS = httpx.create_ssl_context()  # once: it takes longer than a test
 BASE = "https://api.linkedin.com"
@@ -221,6 +223,21 @@ async def test_progress_that_is_too_large_to_keep_is_given_up(adapter: LinkedIn,
     assert isinstance(failure, TryAgain)
 
 
+async def test_an_upload_of_many_parts_is_handed_over_only_when_what_is_left_can_be_kept(
+    linkedin: respx.Router,
+) -> None:
+    parts = [{"uploadUrl": f"{PUT}/{'x' * 600}{number}", "firstByte": 0, "lastByte": 9} for number in range(130)]
+    linkedin.post(VIDEOS).respond(json={"value": {"video": VIDEO, "uploadInstructions": parts}})
+    linkedin.put(url__startswith=PUT).respond(201, headers={"ETag": "e" * 32})
+    moments = itertools.count(NOW, 1000)
+    async with httpx.AsyncClient(verify=TLS) as http:
+        adapter = LinkedIn(http, LinkedInConfig(BASE, "202607"), clock=lambda: next(moments))
+        waiting = await adapter.prepare(post("linkedin_video", "video/mp4"), PERSON, {}, 0)
+    assert isinstance(waiting, Pending)
+    assert 0 < len(waiting.remote["assets"][0]["parts"]) < 130
+    assert storable(waiting.remote, "checkpoint")
+
+
 DUPLICATE = error(422, "DUPLICATE_POST", "Content is a duplicate of urn:li:share:9")
 FORBIDDEN = error(403, "ACCESS_DENIED", "The requested resource is forbidden")
 # Answer, and the class before the irreversible call, at it, and when the post is sent again after an unclear answer.
@@ -233,7 +250,7 @@ ERRORS: list[tuple[Any, type[Any], type[Any], type[Any]]] = [
     (error(403, "ACCESS_DENIED", "Not enough permissions"), Permanent, Permanent, Permanent),
     (FORBIDDEN, TryAgain, Pending, Pending),
     (error(404), Permanent, Permanent, Permanent),
-    (error(409), TryAgain, Pending, Pending),
+    (error(409), TryAgain, Ambiguous, Pending),
     (error(422, message="commentary is wrong"), Permanent, Permanent, Permanent),
     (DUPLICATE, Permanent, Permanent, Published),
     (error(426, "NONEXISTENT_VERSION"), Permanent, Permanent, Permanent),
@@ -269,7 +286,7 @@ async def test_each_answer_has_its_class_at_every_step(
     linkedin.post(POSTS).mock(side_effect=[response, response])
     assert await meaning_of(adapter.prepare(post("linkedin_post", "image/png"), PERSON, {}, 0)) is before
     assert await meaning_of(adapter.finish(post(), PERSON, remote())) is at
-    assert await meaning_of(adapter.poll(post(), PERSON, remote(), 3)) is again
+    assert await meaning_of(adapter.poll(post(), PERSON, remote(), 7)) is again
 
 
 async def test_a_refused_post_is_sent_once_more_and_then_spends_the_attempt(
@@ -313,11 +330,11 @@ async def test_a_duplicate_of_an_older_post_is_not_taken_for_one_that_was_only_e
 async def test_a_lost_post_is_sent_again_only_after_a_pause_and_not_for_ever(
     adapter: LinkedIn, linkedin: respx.Router
 ) -> None:
-    assert await adapter.poll(post(), PERSON, remote(), 2) == Pending(remote(), 20)
+    assert await adapter.poll(post(), PERSON, remote(), 6) == Pending(remote(), 60)
     assert not linkedin.post(POSTS).called
     linkedin.post(POSTS).mock(return_value=DUPLICATE)
-    found = await adapter.poll(post(), PERSON, remote(), 3)
+    found = await adapter.poll(post(), PERSON, remote(), 7)
     assert isinstance(found, Published)
     assert found.result["post_urn"] == "urn:li:share:9"
-    failure = await failure_of(adapter.poll(post(), PERSON, remote(sends=4), 3))
+    failure = await failure_of(adapter.poll(post(), PERSON, remote(sends=4), 7))
     assert (type(failure), failure.error.code) == (Permanent, "outcome_unknown")

@@ -92,6 +92,39 @@ def test_any_other_address_is_refused(url: str, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "/rest/v1/jobs", "/rest/v1/rpc/tick?apikey=x", "/auth/v1/settings", "/functions/v1/f"),
+        *("/storage/v1", "/storage/v1/bucket", "/storage/v1/object/public/", "/storage/v1/object/info/media/a"),
+        *("/x/storage/v1/object/public/m/a", "//storage/v1/object/public/media/a.mp4"),
+        "/storage/v1/object/public/../../../../rest/v1/jobs",
+        "/storage/v1/object/public/%2e%2e/%2e%2e/%2e%2e/%2e%2e/rest/v1/jobs",
+        *("/storage/v1/object/public/..%2f..%2frest/v1", "/storage/v1/object/public/m/..%5c..%5crest"),
+        "/storage/v1/object/public/%252e%252e/rest/v1/jobs",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("origin", [ORIGIN, "https://abc.supabase.example"])
+def test_of_the_projects_own_services_only_storage_gives_media(origin: str, path: str) -> None:
+    assert code_of(origin + path, make_settings(origin)) == "media_url_not_allowed"
+
+
+def test_a_project_below_a_path_has_its_storage_there() -> None:
+    settings = make_settings("https://self.example/api")
+    check_media_url("https://self.example/api/storage/v1/object/public/media/a.mp4", settings, ANA)
+    assert code_of("https://self.example/storage/v1/object/public/media/a.mp4", settings) == "media_url_not_allowed"
+
+
+def test_servers_that_stand_for_the_platforms_are_no_place_for_media() -> None:
+    """They may lie in a private network, and the connection would be let through."""
+    settings = make_settings(
+        tiktok_base_url="https://egress.corp.example", oauth_base_url="https://signin.corp.example"
+    )
+    for host in ("egress.corp.example", "egress.corp.example:443", "EGRESS.corp.example", "signin.corp.example"):
+        assert code_of(f"https://{host}/metadata", settings) == "media_url_not_allowed"
+    check_media_url("https://www.googleapis.com/drive/v3/files/1?alt=media", settings, ANA)
+
+
+@pytest.mark.parametrize(
     "reference",
     [
         *("storage:", "storage:media", "storage:media/", "storage:other/{}/a.mp4", "storage:/media/{}/a.mp4"),

@@ -260,3 +260,40 @@ async def test_handlers_are_given_this_client_and_no_other(traps: Traps) -> None
         await services.outside.get(f"http://127.0.0.1:{traps.port}/")
     await services.close()
     assert traps.connections == []
+
+
+async def test_no_server_leaves_a_cookie_for_the_calls_of_others() -> None:
+    """Servers of users and of the project may share a domain, as all projects of a host do."""
+    carried: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carried.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n")
+        writer.write(b"Set-Cookie: big=" + b"A" * 3000 + b"; Domain=hosted.example; Path=/\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async def here(_host: str, _port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        hosts = [f"{name}.hosted.example:{port}" for name in ("theirs", "ours")]
+        async with outside_client(make_settings(media_allowed_hosts=",".join(hosts)), here) as http:
+            for host in hosts:
+                await http.get(f"http://{host}/")
+    assert len(carried) == 2
+    assert b"cookie" not in carried[1].lower()
+
+
+async def test_the_sites_own_address_opens_no_private_network(traps: Traps) -> None:
+    """Nothing of ours calls it, but any user may name it."""
+
+    async def inside(_host: str, _port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    settings = make_settings(site_url=f"http://app.corp.example:{traps.port}")
+    async with outside_client(settings, inside) as http:
+        with pytest.raises(AddressRefused):
+            await http.get(f"http://app.corp.example:{traps.port}/")
+    assert traps.connections == []

@@ -78,10 +78,39 @@ async def test_media_that_cannot_be_measured_says_whether_another_attempt_may_he
 
 async def test_a_file_that_has_become_shorter_is_not_sent_as_if_it_were_whole(http: httpx.AsyncClient) -> None:
     with respx.mock:
-        respx.get(ADDRESS).respond(206, content=b"short")
+        respx.get(ADDRESS).respond(206, content=b"short", headers={"Content-Range": "bytes 0-9/10"})
         with pytest.raises(CallFailed) as failed:
             async with open_chunk(http, ADDRESS, Chunk(0, 9), TIMEOUTS) as parts:
                 assert [part async for part in parts] == [b"short"]
+    assert isinstance(failed.value.failure, TryAgain)
+
+
+RANGE = Chunk(4, 6)
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [("bytes 4-6/10", b"456"), ("bytes 0-9/10", b"0123456789"), ("bytes 2-8/10", b"2345678")],
+)
+async def test_a_server_that_answers_more_than_the_range_is_read_at_the_right_place(
+    http: httpx.AsyncClient, said: str, content: bytes
+) -> None:
+    with respx.mock:
+        respx.get(ADDRESS).respond(206, content=content, headers={"Content-Range": said})
+        async with open_chunk(http, ADDRESS, RANGE, TIMEOUTS, 10) as parts:
+            assert b"".join([part async for part in parts]) == b"456"
+
+
+@pytest.mark.parametrize(
+    "said", ["bytes 5-7/10", "", "bytes 4-6/11"], ids=["a later part", "no word of it", "another file by now"]
+)
+async def test_bytes_that_are_not_those_of_the_upload_are_not_sent(http: httpx.AsyncClient, said: str) -> None:
+    headers = {"Content-Range": said} if said else {}
+    with respx.mock:
+        respx.get(ADDRESS).respond(206, content=b"567", headers=headers)
+        with pytest.raises(CallFailed) as failed:
+            async with open_chunk(http, ADDRESS, RANGE, TIMEOUTS, 10) as parts:
+                assert [part async for part in parts] == []
     assert isinstance(failed.value.failure, TryAgain)
 
 

@@ -1,7 +1,7 @@
 """Payloads that `publish_post` refuses before it speaks to any platform, and waits that it decides alone."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from functions.handlers.publish_post import PublishPost
 from functions.jobs import registry
 from functions.jobs.context import ClaimedJob, Context
-from functions.jobs.outcomes import JsonObject, Outcome, Reject, Retry, Snooze, Unconfirmed
+from functions.jobs.outcomes import Hold, JsonObject, Outcome, Reject, Retry, Snooze, Unconfirmed
 from functions.settings import Settings
 from tests.functions.publishing import RecordingLease
 
@@ -143,7 +143,8 @@ async def test_a_used_up_quota_waits_and_spends_no_attempt(http: httpx.AsyncClie
     with respx.mock:
         respx.get(f"{GRAPH}/17/content_publishing_limit").respond(json={"data": [quota]})
         outcome = await run(http, option="instagram_feed", content=CONTENT | {"settings": {}})
-    assert outcome == Snooze(timedelta(hours=1))
+    assert isinstance(outcome, Hold)
+    assert (outcome.after, outcome.limiter, outcome.checkpoint) == (3600, "account_posts", None)
 
 
 async def test_a_quota_that_frees_up_after_more_than_a_day_is_rejected(http: httpx.AsyncClient) -> None:

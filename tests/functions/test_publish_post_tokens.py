@@ -24,6 +24,7 @@ from functions.jobs.outcomes import Done, JsonObject, Reject, Retry, Snooze, Unc
 from functions.platforms.answers import Ready
 from functions.platforms.oauth import session
 from functions.platforms.post import Account, Post
+from functions.worker.ledger import LedgerUnavailable
 from functions.worker.rest_ledger import RestLedger
 from tests.functions.accounts_support import Office, open_office
 from tests.functions.conftest import wait_until
@@ -288,6 +289,40 @@ async def test_a_worker_that_dies_between_renewing_and_storing_leaves_an_account
     outcome = await scene.run()
     assert scene.account()[0] == end, "a refresh token that rotates is lost, another is good again"
     assert isinstance(outcome, Reject if end == "reconnect" else Snooze)
+
+
+async def test_a_database_that_is_away_for_a_moment_costs_no_account(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.connect()
+    scene.platform.bad_tokens = {"old"}
+    monkeypatch.setattr(session, "STORE_AGAIN_SECONDS", 0.01)
+    store, away = scene.ledger.store_refreshed, [LedgerUnavailable("restarting")] * 3
+
+    async def store_in_the_end(*arguments: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await store(*arguments)
+
+    monkeypatch.setattr(scene.ledger, "store_refreshed", store_in_the_end)
+    assert isinstance(await scene.run(), Snooze)
+    assert (scene.renewals, away, scene.account()[0]) == (1, [], "connected")
+    credentials = await scene.ledger.credentials(UUID(scene.user.id), "x")
+    assert credentials is not None and credentials["access_token"] != "old"
+
+
+async def test_a_database_that_stays_away_is_an_error_in_the_end(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.connect()
+    scene.platform.bad_tokens = {"old"}
+    monkeypatch.setattr(session, "STORING_SECONDS", 0.05)
+    monkeypatch.setattr(session, "STORE_AGAIN_SECONDS", 0.01)
+
+    async def away(*_: object) -> None:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(scene.ledger, "store_refreshed", away)
+    with pytest.raises(LedgerUnavailable):
+        await scene.run()
 
 
 async def test_a_renewal_under_way_is_stored_although_the_run_is_cut_off(scene: Scene) -> None:

@@ -154,7 +154,7 @@ async def test_an_error_counts_even_with_http_200(adapter: TikTok, tiktok: respx
     assert failure.after_seconds == 86_400
 
 
-@pytest.mark.parametrize(("headers", "pause"), [({}, 60), ({"Retry-After": "90"}, 90)])
+@pytest.mark.parametrize(("headers", "pause"), [({}, 60), ({"Retry-After": "90"}, 90), ({"Retry-After": "inf"}, 60)])
 async def test_the_rate_limit_waits_a_minute_or_as_long_as_tiktok_says(
     adapter: TikTok, tiktok: respx.Router, headers: dict[str, str], pause: float
 ) -> None:
@@ -171,6 +171,7 @@ async def test_the_rate_limit_waits_a_minute_or_as_long_as_tiktok_says(
         (httpx.Response(502, html="<h1>Bad gateway</h1>"), TryAgain),
         (httpx.Response(401), Auth),
         (httpx.Response(404, html="no such page"), Permanent),
+        (httpx.Response(408), TryAgain),
         (answer({"upload_url": UPLOAD}), TryAgain),
     ],
 )
@@ -221,7 +222,7 @@ async def test_anything_but_success_after_the_last_chunk_was_sent_is_ambiguous(
 async def test_media_that_breaks_off_during_the_last_chunk_has_not_published(
     adapter: TikTok, tiktok: respx.Router
 ) -> None:
-    tiktok.get(MEDIA).respond(206, content=b"short")
+    tiktok.get(MEDIA).respond(206, content=b"short", headers={"Content-Range": "bytes 0-999/1000"})
     tiktok.put(UPLOAD).respond(201)
     failure = await failure_of(adapter.finish(post(), ACCOUNT, REMOTE))
     assert (type(failure), failure.error.code) == (TryAgain, "media_unreachable")
@@ -301,7 +302,11 @@ async def test_an_upload_without_its_last_chunk_is_given_up_only_when_its_hour_i
     found = await adapter.poll(post(), ACCOUNT, REMOTE, 0)
     assert isinstance(found, Pending)
     assert found.remote["sends"] == 1
-    found = await adapter.poll(post(), ACCOUNT, REMOTE | {"opened_at": NOW - 3601}, 0)
+    assert tiktok.put(UPLOAD).call_count == 1
+    just_over = REMOTE | {"opened_at": NOW - 3601}
+    assert await adapter.poll(post(), ACCOUNT, just_over, 0) == Pending(just_over | {"accepted": False, "sends": 0}, 5)
+    assert tiktok.put(UPLOAD).call_count == 1
+    found = await adapter.poll(post(), ACCOUNT, REMOTE | {"opened_at": NOW - 4201}, 0)
     assert isinstance(found, NotPublished)
     assert found.reason.error.code == "upload_expired"
 

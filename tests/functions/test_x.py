@@ -187,7 +187,7 @@ ERRORS: list[tuple[Any, type[Any], type[Any]]] = [
     (problem(504), TryAgain, Ambiguous),
     (httpx.Response(503, html="<h1>over capacity</h1>"), TryAgain, Ambiguous),
     (httpx.Response(200, json={"errors": [{"title": "t", "type": "x/internal-error"}]}), TryAgain, Ambiguous),
-    (httpx.Response(200, json={"errors": [{"message": "no"}]}), Permanent, Permanent),
+    (httpx.Response(200, json={"errors": [{"message": "no"}]}), Permanent, Ambiguous),
     (httpx.Response(200, json={}), TryAgain, Ambiguous),
     (httpx.ReadTimeout("late"), TryAgain, Ambiguous),
     (httpx.RemoteProtocolError("gone"), TryAgain, Ambiguous),

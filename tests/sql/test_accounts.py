@@ -96,14 +96,36 @@ def test_what_the_platform_says_beside_the_tokens_cannot_pass_for_the_account(en
 
 @pytest.mark.parametrize("name", ["access_token", "refresh_token", "user_token", "client_secret"])
 def test_a_secret_among_the_public_facts_is_refused(engine: Engine, alice: uuid.UUID, name: str) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation, match="extra_holds_no_secret"):
-        connect(engine, alice, extra={name: "canary"})
+    for extra in ({name: "canary"}, {"choices": [{"id": "1", name: {"deep": "canary"}}]}):
+        with pytest.raises(psycopg.Error, match="p_extra") as refused:
+            connect(engine, alice, extra=extra)
+        assert "canary" not in f"{refused.value} {refused.value.diag.message_detail} {refused.value.diag.context}"
+        with pytest.raises(psycopg.errors.CheckViolation, match="extra_holds_no_secret"):
+            engine.connection.execute(
+                "insert into public.social_accounts (user_id, platform, external_id, display_name, extra)"
+                " values (%s, 'x', '1', 'Ana', %s)",
+                (alice, json.dumps(extra)),
+            )
 
 
 def test_an_account_is_never_connected_without_a_token(engine: Engine, alice: uuid.UUID) -> None:
     with pytest.raises(psycopg.DatabaseError) as refused:
         engine.call("connect_account", alice, "tiktok", "open-1", "Alice", {"access_token": ""})
     assert (refused.value.sqlstate, refused.value.diag.message_detail) == ("PT400", "invalid_field")
+
+
+def test_two_users_may_have_the_same_account_and_each_their_own_tokens(
+    engine: Engine, alice: uuid.UUID, bob: uuid.UUID
+) -> None:
+    """Both have signed in at the platform as its owner; neither sees or ends what the other has."""
+    hers = connect(engine, alice)
+    his = str(engine.call("connect_account", bob, "tiktok", "open-1", "Alice", {"access_token": "his"}))
+    assert hers != his
+    assert engine.call("account_credentials", alice, "tiktok")["access_token"] == "canary-access"
+    engine.call("mark_reconnect", his, 1, "token_refused")
+    engine.call_as(bob, "disconnect_account", his)
+    credentials = engine.call("account_credentials", alice, "tiktok")
+    assert (credentials["access_token"], credentials["status"]) == ("canary-access", "connected")
 
 
 def test_only_the_owner_disconnects_an_account(engine: Engine, alice: uuid.UUID, bob: uuid.UUID) -> None:

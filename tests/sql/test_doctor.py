@@ -10,13 +10,12 @@ import pytest
 
 from filaviva.cli.doctor.drain import examine_secrets
 from filaviva.cli.doctor.findings import Facts, Finding, Level
-from filaviva.cli.doctor.needs import FUNCTIONS, LIVE_TABLES, TABLES
+from filaviva.cli.doctor.needs import FUNCTIONS, LIVE_TABLES, NEEDS, TABLES
 from filaviva.cli.doctor.schedules import examine_schedules, period_seconds
 from filaviva.cli.doctor.structure import examine_structure
 from filaviva.cli.doctor.work import examine_work
 from tests.conftest import REPOSITORY, Database
 
-NEEDS = json.dumps({"tables": sorted(TABLES), "functions": sorted(FUNCTIONS)})
 HEALTHY = """
 select configure_drain('https://functions.example/api/queue/process', 'secret-of-the-drain');
 select public.tick();
@@ -40,7 +39,7 @@ def diagnose(connection: psycopg.Connection) -> Facts:
     """The facts as the service role is told them."""
     with connection.transaction():
         connection.execute("set local role service_role")
-        [facts] = connection.execute("select public.diagnose(%s)", (NEEDS,)).fetchone() or [None]
+        [facts] = connection.execute("select public.diagnose(%s)", (json.dumps(NEEDS),)).fetchone() or [None]
     assert isinstance(facts, dict)
     return facts
 
@@ -61,8 +60,8 @@ def test_a_healthy_project_is_all_ok(connection: psycopg.Connection) -> None:
     findings = examine(connection)
     assert [finding for finding in findings if finding.level is not Level.OK] == []
     assert {finding.subject for finding in findings} == {
-        "migrations", "extensions", "row security", "publication", "tick", "schedules", "secrets", "pg_net", "queues",
-        "leases", "workers", "alerts", "connections", "transactions",
+        "migrations", "extensions", "row security", "publication", "private topics", "tick", "schedules", "secrets",
+        "pg_net", "queues", "leases", "workers", "accounts", "alerts", "connections", "transactions",
     }  # fmt: skip
 
 
@@ -71,6 +70,16 @@ BROKEN = {
     "no publication": ("drop publication supabase_realtime", "problem", "there is no publication"),
     "events": ("alter publication supabase_realtime set (publish = 'insert')", "problem", "leaves out"),
     "identity": ("alter table public.alerts replica identity nothing", "problem", "no replica identity"),
+    "hear": (
+        'drop policy "users hear topics that are theirs" on realtime.messages',
+        "problem",
+        "no policy lets users hear them",
+    ),
+    "speak": (
+        'drop policy "users speak on topics that are theirs" on realtime.messages',
+        "problem",
+        "no policy lets users speak",
+    ),
     "rls": ("alter table public.queues disable row level security", "problem", "public.queues has no row level"),
     "unscheduled": ("select cron.unschedule('filaviva_prune')", "problem", "no entry filaviva_prune"),
     "inactive": (
@@ -127,6 +136,11 @@ def test_what_is_broken_is_found_and_its_next_step_mends_it(connection: psycopg.
         ("drop extension pg_net cascade", "problem", "pg_net is not there"),
         ("insert into public.alerts (rule, kind, message, opened_at) values ('no_tick', 'no_tick', 'Oh.', now())",
          "warning", "no_tick: Oh."),
+        ("insert into auth.users (id, email) values ('00000000-0000-0000-0000-000000000001', 'a@b.example');"
+         " select connect_account('00000000-0000-0000-0000-000000000001', 'tiktok', 'x', 'X',"
+         " '{\"access_token\": \"t\"}');"
+         " update public.social_accounts set status = 'reconnect', reconnect_reason = 'token_revoked'",
+         "warning", "1 tiktok (token_revoked)"),
         (f"{A_JOB} update public.jobs set updated_at = now() - interval '2 minutes'", "problem", "nobody asks for it"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The double of TikTok: photos and drafts."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,10 +26,18 @@ SIZES = {"source": "FILE_UPLOAD", "video_size": 5, "chunk_size": 5, "total_chunk
 
 
 @shared
-async def media() -> AsyncIterator[str]:
+async def held() -> asyncio.Event:
+    """While it is not set, `slow.jpg` is not served."""
+    return asyncio.Event()
+
+
+@shared
+async def media(held: asyncio.Event) -> AsyncIterator[str]:
     async def serve(request: Request) -> Response:
-        types = {"a.jpg": "image/jpeg", "a.webp": "image/webp", "a.png": "image/png"}
+        types = dict.fromkeys(("a.jpg", "slow.jpg"), "image/jpeg") | {"a.webp": "image/webp", "a.png": "image/png"}
         name = request.path_params["name"]
+        if name == "slow.jpg":
+            await held.wait()
         return Response(PHOTO, media_type=types[name]) if name in types else Response(status_code=404)
 
     async with serving(Starlette(routes=[Route("/{name}", serve)])) as url:
@@ -116,3 +125,15 @@ async def test_a_draft_of_a_video_says_nothing_and_ends_in_the_inbox(client: htt
     assert await states(client, opened) == ["PROCESSING_UPLOAD", "SEND_TO_USER_INBOX"]
     [effect] = (await client.get("/_ledger")).json()
     assert effect["key"] == "ana:"
+
+
+async def test_a_post_that_is_still_pulled_is_not_seen_by_whoever_comes_next(
+    client: httpx.AsyncClient, media: str, held: asyncio.Event
+) -> None:
+    held.clear()
+    assert (await post_photos(client, f"{media}/slow.jpg")).status_code == 200, "TikTok answers before it pulls"
+    forgotten = asyncio.create_task(client.delete("/_state"))
+    assert (await client.get("/nothing")).status_code == 404
+    held.set()
+    assert (await forgotten).status_code == 204
+    assert (await client.get("/_ledger")).json() == []

@@ -84,6 +84,7 @@ async def test_recent_posts_show_texts_as_x_changes_them(client: httpx.AsyncClie
         "id"
     ]
     path = f"/x/2/users/{ACCOUNT}/tweets"
+    assert "data" not in (await client.get(path)).json(), "the list does not lag behind"
     bare = (await client.get(path)).json()
     assert set(bare["data"][0]) == {"id", "text"}
     fields = {"tweet.fields": "created_at,text,entities,attachments", "max_results": "5"}

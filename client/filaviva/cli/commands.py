@@ -5,9 +5,11 @@ entry-point group `filaviva.commands`; by convention an extra of the same name b
 `filaviva worker` comes with `filaviva[worker]`.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +39,7 @@ _OWN = {
         "prune": "filaviva.cli.many:prune",
         "purge": "filaviva.cli.many:purge",
         "ping": "filaviva.cli.ping:ping",
+        "doctor": "filaviva.cli.doctor.command:doctor",
     },
 }
 _OFFERED = "Programs"
@@ -76,6 +79,9 @@ def filaviva(
 
 def run() -> None:
     """Parse the arguments of the process and run what they name."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed, as by `>&-`
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a job may hold what the terminal cannot write

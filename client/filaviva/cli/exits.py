@@ -8,6 +8,7 @@ from rich.text import Text
 
 from filaviva.cli.output import clean, console
 from filaviva.errors import (
+    WRONG_KEY_HINT,
     FilaVivaError,
     Forbidden,
     InvalidRequest,
@@ -53,7 +54,7 @@ def exit_code(error: FilaVivaError) -> Exit:
 
 def tell(error: FilaVivaError, *, as_json: bool) -> None:
     """Say on stderr what is wrong and what to do next; one JSON object for machines."""
-    hint = _SIGN_IN if isinstance(error, NotSignedIn) else error.hint
+    hint = _SIGN_IN if isinstance(error, NotSignedIn) and error.hint != WRONG_KEY_HINT else error.hint
     if as_json:
         told = {"code": error.code, "message": error.message, "hint": hint}
         typer.echo(json.dumps({"error": told}, ensure_ascii=False), err=True)

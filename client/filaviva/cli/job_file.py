@@ -77,9 +77,11 @@ def batches(lines: list[Line]) -> Iterator[list[Line]]:
 
 
 def _read(path: str, option: str) -> str:
+    """JSON is UTF-8, whatever the locale says; some programs begin it with a mark that is no part of it."""
     try:
         with interruptible():
-            return sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
+            text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return text.decode("utf-8-sig")
     except OSError as error:
         raise _wrong(f"{option}: {path} cannot be read: {error.strerror}.", "Check the path.") from None
     except UnicodeDecodeError as error:

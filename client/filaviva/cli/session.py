@@ -16,6 +16,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from filaviva.cli.exits import Exit, exit_code, tell
+from filaviva.cli.keyboard import tidied_up
 from filaviva.cli.output import Output
 from filaviva.cli.words import language_from
 from filaviva.errors import FilaVivaError, InvalidRequest
@@ -102,15 +103,20 @@ async def _in_session(
 
 
 def _guarded(run: Callable[[], Any], *, as_json: bool) -> Exit:
+    code: Exit = Exit.INTERRUPTED
     try:
-        code: Exit = asyncio.run(run())
+        with tidied_up():
+            code = asyncio.run(run())
     except FilaVivaError as error:
         tell(error, as_json=as_json)
         return exit_code(error)
     except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+        return code
     except (BrokenPipeError, typer.Exit, typer.Abort):
         raise
+    except OSError as error:
+        tell(_of_the_system(error), as_json=as_json)
+        return Exit.BAD_END
     except Exception as error:
         if os.environ.get("FILAVIVA_DEBUG"):
             raise
@@ -136,6 +142,14 @@ def _project(given: Mapping[str, str | None], environment: Mapping[str, str]) ->
 
 def _missing(what: str, names: str, value: str) -> InvalidRequest:
     return InvalidRequest(f"{what} is not set.", code="not_configured", hint=f"Set {names} to {value}.")
+
+
+def _of_the_system(error: OSError) -> FilaVivaError:
+    return FilaVivaError(
+        f"The system refused: {error.strerror or error}.",
+        code="system_refused",
+        hint="Look at the disk, and at what the output goes to.",
+    )
 
 
 def _defect(error: Exception) -> FilaVivaError:

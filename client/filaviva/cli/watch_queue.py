@@ -1,5 +1,6 @@
 """A queue on the screen: how it does, what runs in it, and what has just changed."""
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
@@ -24,6 +25,7 @@ _UNDER_WAY = (JobStatus.PROCESSING, JobStatus.RETRYING)
 _MOST = 200
 _METRICS_SECONDS = 5.0
 _LINES_BESIDE = 4
+_MOST_KNOWN = 10_000
 
 
 async def watch_queue(session: Session, queue: str, *, everyone: bool) -> Exit:
@@ -31,7 +33,7 @@ async def watch_queue(session: Session, queue: str, *, everyone: bool) -> Exit:
 
     What is under way has a view of its own: behind a backlog it is not among the newest.
     """
-    out, known = session.out, dict[UUID, Job]()
+    out, printed = session.out, _Printed()
     header = _Header(session, queue, wanted=everyone)
     await header.read()
     async with AsyncExitStack() as stack:
@@ -43,14 +45,15 @@ async def watch_queue(session: Session, queue: str, *, everyone: bool) -> Exit:
         ]
         screen = stack.enter_context(Live(console=out.console, auto_refresh=False) if out.is_live else nullcontext())
         async for _ in await stack.enter_async_context(aclosing(merged(views))):
-            jobs = {job.id: job for view in views for job in view.current}
+            jobs = _newest(view.current for view in views)
             if screen is None:
-                for job in _news(known, jobs.values()):
+                for job in printed.news(jobs):
                     print_change(out, job)
+                printed.has_begun |= not any(view.is_loading for view in views)
             else:
                 await header.read_when_due()
                 first = header.text(is_live=all(view.is_live for view in views))
-                screen.update(Group(first, _table(out, jobs.values())), refresh=True)
+                screen.update(Group(first, _table(out, jobs)), refresh=True)
     return Exit.OK
 
 
@@ -91,6 +94,15 @@ class _Header:
         return line.append("" if is_live else "  no live connection: polling", style="not bold yellow")
 
 
+def _newest(lists: Iterable[Iterable[Job]]) -> list[Job]:
+    """Each job once, as the list that is ahead has it."""
+    jobs = dict[UUID, Job]()
+    for job in itertools.chain.from_iterable(lists):
+        if job.id not in jobs or jobs[job.id].version < job.version:
+            jobs[job.id] = job
+    return list(jobs.values())
+
+
 def _figures(now: QueueMetrics) -> str:
     figures = [
         f"{now.size:,} waiting",
@@ -108,11 +120,20 @@ def _table(out: Output, jobs: Iterable[Job]) -> Table:
     return followed_table(out, ordered[: max(1, out.console.height - _LINES_BESIDE)], datetime.now(UTC))
 
 
-def _news(known: dict[UUID, Job], jobs: Iterable[Job]) -> Iterator[Job]:
-    """What is newer than known, the oldest change first; at the beginning what has not ended."""
-    begins = not known
-    for job in sorted(jobs, key=lambda job: job.updated_at):
-        if job.id not in known or known[job.id].version < job.version:
-            known[job.id] = job
-            if not (begins and job.status.is_final):
+class _Printed:
+    """Which states were printed: the versions of as many jobs as a queue shows in a while."""
+
+    def __init__(self) -> None:
+        self._versions: dict[UUID, int] = {}
+        self.has_begun = False
+        """Whether all that was there at the beginning was looked at."""
+
+    def news(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """What is newer than printed, the oldest change first; at the beginning what has not ended."""
+        for job in sorted(jobs, key=lambda job: job.updated_at):
+            known = self._versions.pop(job.id, 0)
+            self._versions[job.id] = max(known, job.version)  # as the last one
+            if known < job.version and (self.has_begun or not job.status.is_final):
                 yield job
+        while len(self._versions) > _MOST_KNOWN:
+            del self._versions[next(iter(self._versions))]

@@ -1,6 +1,8 @@
 """The live view of a conversation: who is typing in it, and a word to the others that there is a new message."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +11,13 @@ from uuid import UUID
 from filaviva.live.callback import Callback, OnChange
 from filaviva.live.context import LiveContext
 from filaviva.live.private_channel import PrivateChannel
+from filaviva.live.source import Source
 from filaviva.live.typing import TypingCleaner, TypingSender, TypingTimes, TypingUser, TypingUsers
 from filaviva.live.view import LiveView
 
 NEW_MESSAGE = "message_notification"
+
+_MOST_WAITING = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,14 @@ class LiveConversation(LiveView[ConversationState]):
     ) -> None:
         times = times or TypingTimes()
         self._own = {"user_id": context.user_id, "name": name}
-        self._on_message = Callback(on_message) if on_message is not None else None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._messages = _Messages(Callback(on_message)) if on_message is not None else None
         self._channel = PrivateChannel(context.rooms, f"conversa:{conversation_id}", on_broadcast=self._heard)
-        self._typing = TypingUsers(context.user_id, times, asyncio.get_running_loop().time)
+        self._typing = TypingUsers(context.user_id, times, time.monotonic)
         self._sender = TypingSender(self._send_typing, times)
-        super().__init__(context, [self._channel, TypingCleaner(self._typing.clean, times)], on_change)
+        sources: list[Source] = [self._channel, TypingCleaner(self._typing.clean, times)]
+        if self._messages is not None:
+            sources.append(self._messages)
+        super().__init__(context, sources, on_change)
 
     @property
     def current(self) -> ConversationState:
@@ -82,16 +89,39 @@ class LiveConversation(LiveView[ConversationState]):
         """Say that typing is over, and leave."""
         await self._sender.close()
         await super().close()
-        if self._on_message is not None:
-            self._on_message.close()
+        if self._messages is not None:
+            self._messages.callback.close()
 
     async def _send_typing(self, event: str) -> None:
         await self._channel.send(event, self._own)
 
     def _heard(self, event: str, payload: Mapping[str, Any]) -> None:
-        if event == NEW_MESSAGE and self._on_message is not None:
-            task = asyncio.get_running_loop().create_task(self._on_message.call(payload))
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
+        if event == NEW_MESSAGE and self._messages is not None:
+            self._messages.put(payload)
         elif self._typing.heard(event, payload):
             self.note_change()
+
+
+class _Messages(Source):
+    """Hands what others notify of to the application's callback, one at a time and in order.
+
+    Of a thousand that wait for a slow callback, the oldest give way: the messages themselves are stored.
+    """
+
+    def __init__(self, callback: Callback[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.callback = callback
+        self._waiting: deque[Mapping[str, Any]] = deque(maxlen=_MOST_WAITING)
+        self._came = asyncio.Event()
+        self.is_loading, self.is_live = False, True
+
+    def put(self, payload: Mapping[str, Any]) -> None:
+        self._waiting.append(payload)
+        self._came.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._came.wait()
+            while self._waiting:
+                await self.callback.call(self._waiting.popleft())
+            self._came.clear()

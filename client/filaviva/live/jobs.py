@@ -72,6 +72,8 @@ def select_jobs(
     """
     if not 1 <= limit <= _MOST_JOBS:
         raise _invalid(f"limit: expected 1 to {_MOST_JOBS}, found {limit!r}.")
+    if conditions.ids is not None and len(conditions.ids) > _MOST_JOBS:
+        raise _invalid(f"job_ids: expected at most {_MOST_JOBS}, found {len(conditions.ids)}.")
     if conditions.ids is not None:
         return _named(context, frozenset(map(str, conditions.ids)))
     owner, row_filter = _owner(context, conditions, everyone=everyone)
@@ -82,7 +84,16 @@ def select_jobs(
     def belongs(job: Job) -> bool:
         return (not statuses or job.status in statuses) and all(getattr(job, name) == wanted[name] for name in wanted)
 
-    return Selection("jobs", Job, (row_filter,), where, belongs=belongs, is_final=_is_final, limit=limit)
+    return Selection(
+        "jobs",
+        Job,
+        (row_filter,),
+        where,
+        belongs=belongs,
+        may_gain=bool(statuses),
+        is_final=_is_final,
+        limit=limit,
+    )
 
 
 async def watch_job(context: LiveContext, job_id: UUID) -> AsyncGenerator[Job, None]:

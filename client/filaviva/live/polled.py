@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from filaviva.backoff import Backoff, jittered
-from filaviva.errors import FilaVivaError, NotSignedIn
+from filaviva.errors import FilaVivaError, InvalidRequest, NotSignedIn
 from filaviva.live.callback import OnChange
 from filaviva.live.context import LiveContext
 from filaviva.live.source import Source
@@ -82,6 +83,13 @@ class PolledView(LiveView[T]):
         every_seconds: float,
         on_change: OnChange[T] | None = None,
     ) -> None:
+        """Raises InvalidRequest when `every_seconds` is not above 0."""
+        if not 0 < every_seconds < math.inf:
+            raise InvalidRequest(
+                f"refresh_interval: expected seconds above 0, found {every_seconds!r}.",
+                code="invalid_field",
+                hint="Leave it out for the default.",
+            )
         self._polled = Polled(context, fetch, every_seconds)
         super().__init__(context, [self._polled], on_change)
 

@@ -47,7 +47,6 @@ class LivePresence(LiveView[PresenceState]):
         self._times = times or TypingTimes()
         self._user_id = context.user_id
         self._name = name
-        self._tracked: dict[str, Any] | None = None
         self._typing: dict[str, TypingUsers] = {}
         self._senders: dict[str, TypingSender] = {}
         self._channel = PrivateChannel(context.rooms, f"presence:{company_id}", on_broadcast=self._heard)
@@ -88,19 +87,17 @@ class LivePresence(LiveView[PresenceState]):
         Returns when the server lists the user, or after 5 s: without a connection the user is shown as soon as there
         is one.
         """
-        self._tracked = {**({"name": self._name} if self._name else {}), **details}
-        await self._channel.track(self._tracked)
+        await self._channel.track({**({"name": self._name} if self._name else {}), **details})
         if self._channel.is_live:
             await self._wait_until_listed()
 
     async def go_offline(self) -> None:
-        """Be shown no more by this view; another tab of the same person still shows them."""
-        self._tracked = None
+        """Be shown no more by this view; another view or tab of the same person still shows them."""
         await self._channel.untrack()
 
     async def update_presence(self, **details: Any) -> None:
         """Change what is told with the presence; the rest of it stays. Goes online if it was not."""
-        await self.go_online(**{**(self._tracked or {}), **details})
+        await self.go_online(**{**(self._channel.tracked or {}), **details})
 
     async def start_typing(self, conversation_id: UUID | str) -> None:
         """Call at every keystroke: the others hear of the first one, and of the end 3 s after the last."""
@@ -116,15 +113,15 @@ class LivePresence(LiveView[PresenceState]):
 
     async def close(self) -> None:
         """Say that typing is over, and leave: the others see the user go offline."""
-        for sender in self._senders.values():
-            await sender.close()
+        await asyncio.gather(*(sender.close() for sender in self._senders.values()))
         await super().close()
 
     async def _wait_until_listed(self) -> None:
         try:
             async with asyncio.timeout(_LISTED_SECONDS):
-                while not self.is_online and self._channel.is_live:
-                    await self.next_after(self.change_count)
+                count: int | None = self.change_count
+                while count is not None and self._channel.is_live and not self.is_online:
+                    count = await self.next_after(count)  # None once the view is closed
         except TimeoutError:
             return
 

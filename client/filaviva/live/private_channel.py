@@ -1,6 +1,7 @@
 """Private topics: broadcasts and presence among those whom the project's policies let in.
 
-Views of one topic share its channel. What a client tracks as present, it tracks again after every rejoin.
+Views of one topic share its channel. What a client tracks as present, it tracks again after every rejoin, and for as
+long as the view that asked for it is there.
 """
 
 import asyncio
@@ -10,13 +11,15 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self
 from uuid import uuid4
 
+from pydantic_core import to_jsonable_python
 from realtime.types import ChannelEvents
 
-from filaviva.errors import FilaVivaError, Unavailable
+from filaviva.errors import FilaVivaError, Unavailable, not_json
 from filaviva.live.source import Source
 from filaviva.realtime.channel import Channel
 from filaviva.realtime.connection import Connection
 from filaviva.realtime.presence import Meta, PresenceState
+from filaviva.realtime.refusals import is_worth_repeating
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class PrivateChannel(Source):
     Attributes:
         is_live: whether messages arrive now.
         error: why the server refuses the topic; None while it does not.
+        tracked: what this view shows as present, or None.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class PrivateChannel(Source):
         self._rooms = rooms
         self.topic = topic
         self._room: _Room | None = None
+        self._is_over = False
+        self.tracked: Mapping[str, Any] | None = None
         self.on_broadcast = on_broadcast
         self.on_presence = on_presence
         self.on_joined = on_joined
@@ -71,7 +77,7 @@ class PrivateChannel(Source):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         room, self._room = self._room, None
-        self.is_live = False
+        self.is_live, self._is_over = False, True
         if room is not None:
             await self._rooms.leave(room, self)
 
@@ -94,23 +100,39 @@ class PrivateChannel(Source):
             PayloadTooLarge: more than a broadcast may carry.
         """
         message = {"type": "broadcast", "event": event, "payload": dict(payload)}
-        await self._entered().channel.request(ChannelEvents.broadcast, message)
+        if self._room is None:
+            raise self._not_open()
+        await self._room.channel.request(ChannelEvents.broadcast, message)
 
     async def track(self, state: Mapping[str, Any]) -> None:
-        """Be present with `state`, now and after every rejoin, in place of what was tracked before.
+        """Be present with `state` from the join on and after every rejoin, in place of what was tracked before.
 
         Returns at once; states that follow quickly on each other are joined to the newest, as the server allows few.
+        Of several views of the topic, the state that was tracked last is shown.
+
+        Raises:
+            Unavailable: it was left.
+            InvalidRequest: `state` is not JSON.
         """
-        self._entered().track(dict(state))
+        try:
+            self._track(to_jsonable_python(dict(state)))
+        except ValueError as error:
+            raise not_json("The presence", error) from error
 
     async def untrack(self) -> None:
-        """Be present no more."""
-        self._entered().track(None)
+        """Be present no more, unless another view of the topic is."""
+        self._track(None)
 
-    def _entered(self) -> "_Room":
-        if self._room is None:
-            raise Unavailable("The channel is not open.", code="not_joined", hint="Use it inside `async with`.")
-        return self._room
+    def _track(self, state: Mapping[str, Any] | None) -> None:
+        if self._is_over:
+            raise self._not_open()
+        self.tracked = state
+        if self._room is not None:
+            self._room.track(self, state)
+
+    @staticmethod
+    def _not_open() -> Unavailable:
+        return Unavailable("The channel is not open.", code="not_joined", hint="Use it inside `async with`.")
 
 
 class _Room:
@@ -121,7 +143,7 @@ class _Room:
         self.presence = PresenceState()
         self.members: dict[PrivateChannel, None] = {}
         self._presence_key = presence_key
-        self._tracked: dict[str, Any] | None = None
+        self._tracked: dict[PrivateChannel, Mapping[str, Any]] = {}
         self._to_track = asyncio.Event()
         self._tracker: asyncio.Task[None] | None = None
         self.channel = Channel(connection, lambda: topic, self._config, self)
@@ -132,11 +154,20 @@ class _Room:
 
     def enter(self, member: PrivateChannel) -> None:
         self.members[member] = None
+        if member.tracked is not None:
+            self.track(member, member.tracked)
         if self.channel.is_joined:
             self._let_in(member)
 
-    def track(self, state: dict[str, Any] | None) -> None:
-        self._tracked = state
+    def leave(self, member: PrivateChannel) -> None:
+        self.members.pop(member, None)
+        if self.members:
+            self.track(member, None)
+
+    def track(self, member: PrivateChannel, state: Mapping[str, Any] | None) -> None:
+        self._tracked.pop(member, None)
+        if state is not None:
+            self._tracked[member] = state
         self._to_track.set()
 
     def joined(self) -> None:
@@ -155,7 +186,7 @@ class _Room:
 
     def refused(self, error: FilaVivaError) -> None:
         for member in list(self.members):
-            member.error, member.is_refused = error, True
+            member.error, member.is_refused = error, not is_worth_repeating(error)
             member.notify()
 
     def renewed(self) -> None:
@@ -191,17 +222,18 @@ class _Room:
         """Tell the server what is tracked, whenever that is new, and never too often."""
         loop = asyncio.get_running_loop()
         allowed = [0.0] * _TRACKS
-        told: dict[str, Any] | None = None
+        told: Mapping[str, Any] | None = None
         while True:
             await self._to_track.wait()
             await asyncio.sleep(allowed[0] - loop.time())
             self._to_track.clear()
-            if self._tracked != told:
+            newest = next(reversed(self._tracked.values()), None)
+            if newest != told:
                 allowed = [*allowed[1:], loop.time() + _TRACK_SECONDS]
-                told = self._tracked
+                told = newest
                 await self._tell(told)
 
-    async def _tell(self, state: dict[str, Any] | None) -> None:
+    async def _tell(self, state: Mapping[str, Any] | None) -> None:
         message = {"event": "untrack", "payload": {}} if state is None else {"event": "track", "payload": state}
         try:
             await self.channel.request(ChannelEvents.presence, {"type": "presence", **message})
@@ -246,7 +278,7 @@ class Rooms:
 
     async def leave(self, room: _Room, member: PrivateChannel) -> None:
         """The last one to leave frees the channel."""
-        room.members.pop(member, None)
+        room.leave(member)
         if room.members or self._rooms.get(room.topic) is not room:
             return
         del self._rooms[room.topic]

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from filaviva.rpc import Row, Rpc
+from filaviva.transport import may_be_cut
 
 # PostgREST answers at most 1,000 rows unless the project allows more; ids travel in the URL.
 _PAGE_ROWS = 1000
 _IDS = 100
-# A shorter page than this is the last; a longer one that is not full may have been cut by the project's own limit.
-_SMALLEST_CAP = 100
 # Views that learn of something at once ask at once: after a rejoin, hundreds within a few milliseconds.
 _GATHER_SECONDS = 0.005
 
@@ -55,7 +54,7 @@ class Reads:
             )
             yield rows
             left -= len(rows)
-            if len(rows) < min(size, _SMALLEST_CAP):
+            if len(rows) < size and not may_be_cut(len(rows), size):
                 return
             below = rows[-1][order_by]
 
@@ -83,9 +82,12 @@ class Reads:
         ids = sorted(self._batches.pop((table, columns)).ids)
         found: dict[str, Row] = {}
         for start in range(0, len(ids), _IDS):
-            some: Sequence[str] = ids[start : start + _IDS]
-            rows = await self._rpc.select(table, columns=columns, where={"id": list(some)})
-            found |= {str(row["id"]): row for row in rows}
+            left, is_cut = ids[start : start + _IDS], True
+            while is_cut:
+                rows = await self._rpc.select(table, columns=columns, where={"id": left})
+                found |= {str(row["id"]): row for row in rows}
+                is_cut = may_be_cut(len(rows), len(left))
+                left = [row_id for row_id in left if row_id not in found]
         return found
 
 

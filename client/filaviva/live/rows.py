@@ -51,6 +51,7 @@ class Rows(Generic[M]):
         self._newest: tuple[M, ...] | None = ()
         self.was_thinned = False
         """A row left a full window: the one that follows it is not known. Reset by the next read of everything."""
+        self._overtaken = False
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -100,6 +101,7 @@ class Rows(Generic[M]):
         """Note from now on what changes: it is newer than what the read will bring."""
         self._touched = {}
         self._seen = set()
+        self._overtaken = False
 
     def take_read(self, rows: Iterable[Mapping[str, Any]]) -> list[M]:
         """Take rows of the read that was begun; those that were newer than what was known."""
@@ -112,6 +114,8 @@ class Rows(Generic[M]):
                 model = self._modelled(row)
                 self._take(row_id, model)
                 newer.append(model)
+            elif row_id not in self._rows:
+                self._overtaken = True  # it left while the read was on its way, and takes up a place of its page
         return newer
 
     def end_read(self, scope: Collection[str] | None) -> bool:
@@ -124,7 +128,7 @@ class Rows(Generic[M]):
         absent = [row_id for row_id in everything if row_id not in self._seen and row_id not in (self._touched or {})]
         gone = [row_id for row_id in absent if self._drop(row_id)]
         if scope is None:
-            self.was_thinned = False
+            self.was_thinned = self._overtaken and self._limit is not None and len(self._rows) < self._limit
         self.abandon_read()
         return bool(gone)
 

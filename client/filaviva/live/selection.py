@@ -21,6 +21,8 @@ class Selection(Generic[M]):
         where: which rows are read: columns and their values, a list for any of several.
         ids: these rows alone, instead of `where`; changes of others on the same feed are not even looked at.
         belongs: whether a row is one of the view's; must agree with `where`. Default: every row.
+        may_gain: whether rows that are there already may come to belong, as where a status is asked for. A change that
+            was not heard is then looked for among all rows, and not only among the known and the new ones.
         is_final: whether a row changes no more by itself; such rows are not read again after a silence.
         is_foreign: whether a row's changes do not come through `row_filters`; they get a channel each, up to 50.
         order_by: a unique column that never changes; the greatest value comes first.
@@ -33,6 +35,7 @@ class Selection(Generic[M]):
     where: Mapping[str, Any] = field(default_factory=dict)
     ids: frozenset[str] | None = None
     belongs: Callable[[M], bool] = lambda _: True
+    may_gain: bool = False
     is_final: Callable[[M], bool] = lambda _: False
     is_foreign: Callable[[M], bool] = lambda _: False
     order_by: str = "seq"

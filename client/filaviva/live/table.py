@@ -5,8 +5,9 @@ When it reads:
 * everything: after every join and every confirmation of the server's, which are the moments before which changes may
   have been missed; and every tenth time that it reads for another reason below;
 * single rows: when a change left a gap, or was too large to be streamed;
-* what may have changed unseen, that is rows that are not final and rows newer than all known ones: after about 30 s of
-  silence, and while there is no socket after 1, 2, 4, 8, 16 and then every 30 s, all with jitter.
+* what may have changed unseen, that is rows that are not final and rows newer than all known ones, or everything where
+  older rows may come to belong: about every 30 s, and while there is no socket after 1, 2, 4, 8, 16 and then every
+  30 s, all with jitter.
 """
 
 import asyncio
@@ -229,7 +230,7 @@ class LiveTable(Source, Generic[M]):
         unfinished = self._unfinished()
         if self._selection.ids is not None:
             await self._read_ids(frozenset(unfinished))
-        elif len(unfinished) > _MOST_BY_ID or not self.rows.newest:
+        elif self._selection.may_gain or len(unfinished) > _MOST_BY_ID or not self.rows.newest:
             await self._read_all()
         else:
             newest = getattr(self.rows.newest[0], self._selection.order_by)

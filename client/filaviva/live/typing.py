@@ -13,6 +13,9 @@ logger = logging.getLogger(__name__)
 
 TYPING_START, TYPING_STOP = "typing_start", "typing_stop"
 
+# An indicator that is later than this is of no use, and nobody should wait for it.
+_SAY_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class TypingTimes:
@@ -86,8 +89,9 @@ class TypingSender:
 
     async def _say(self, event: str) -> None:
         try:
-            await self._send(event)
-        except FilaVivaError as error:
+            async with asyncio.timeout(_SAY_SECONDS):
+                await self._send(event)
+        except (FilaVivaError, TimeoutError) as error:
             logger.debug("%s was not sent: %s", event, error)
 
 

@@ -101,12 +101,15 @@ class LiveView(Generic[S]):
         self._context.closed(self)
         self.note_change()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        others = [task for task in tasks if task is not asyncio.current_task()]  # the callback may close its view
+        for task in others:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        if self._callback is not None:
-            self._callback.close()
+        try:
+            if others:
+                await asyncio.wait(others)
+        finally:  # also when nobody waits any more
+            if self._callback is not None:
+                self._callback.close()
 
     def __aiter__(self) -> AsyncIterator[S]:
         return _Snapshots(self)

@@ -75,6 +75,7 @@ class Channel:
         self._reason: str | None = None
         self._ended: asyncio.Future[FilaVivaError] | None = None
         self._confirmed = asyncio.Event()
+        self._joined_at = 0.0
         self.is_joined = False
         """Whether messages arrive now."""
 
@@ -88,8 +89,10 @@ class Channel:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait({task})
-            self._connection.release(self)
+            try:
+                await asyncio.wait({task})
+            finally:  # also when nobody waits any more
+                self._connection.release(self)
 
     async def push(self, event: str, payload: Mapping[str, Any]) -> None:
         """Send a message to which no reply is awaited.
@@ -184,6 +187,7 @@ class Channel:
         finally:
             self._socket = None
             if self.is_joined:
+                self._note_lasted()
                 self.is_joined = False
                 self._connection.meter.active_channels -= 1
                 self.member.lost()
@@ -254,11 +258,15 @@ class Channel:
 
     def _note_joined(self) -> None:
         if not self.is_joined:
-            self.is_joined = True
+            self.is_joined, self._joined_at = True, asyncio.get_running_loop().time()
             self._connection.meter.active_channels += 1
             self._connection.meter.attempted(succeeded=True)
-        self._backoff.reset()
         self.member.joined()
+
+    def _note_lasted(self) -> None:
+        """A channel that lasted begins with short pauses again; one that the server ends at once does not."""
+        if asyncio.get_running_loop().time() - self._joined_at >= self._connection.settings.last_pause_seconds:
+            self._backoff.reset()
 
     def _end(self, reason: str) -> None:
         if self._ended is not None and not self._ended.done():

@@ -12,13 +12,18 @@ class Pace:
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
         self._next = 0.0
+        self._gate = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Wait for the next turn; turns are given in the order in which they are asked for."""
-        now = asyncio.get_running_loop().time()
-        mine = max(self._next, now)
-        self._next = mine + self._gap
-        await asyncio.sleep(mine - now)
+        """Wait for the next turn; turns are given in the order in which they are asked for.
+
+        Who gives up waiting takes no turn: a view that comes and goes would otherwise hold up those that stay.
+        """
+        async with self._gate:
+            now = asyncio.get_running_loop().time()
+            mine = max(self._next, now)
+            await asyncio.sleep(mine - now)
+            self._next = mine + self._gap
 
 
 def rejoin_delay(spread: float, channels: int) -> float:

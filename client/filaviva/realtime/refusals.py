@@ -3,6 +3,7 @@
 from websockets.exceptions import InvalidStatus
 
 from filaviva.errors import (
+    WRONG_KEY_HINT,
     FilaVivaError,
     Forbidden,
     InvalidRequest,
@@ -61,8 +62,7 @@ def refused_handshake(error: InvalidStatus) -> FilaVivaError:
         hint = "Check the URL, and that Realtime is enabled for the project."
         return Forbidden(f"Realtime refused the connection: {said}.", code="realtime_forbidden", hint=hint)
     if status == 401:
-        hint = "Copy the project's anon or publishable key again."
-        return NotSignedIn(f"Realtime does not accept the key: {said}.", code="realtime_key", hint=hint)
+        return NotSignedIn(f"Realtime does not accept the key: {said}.", code="realtime_key", hint=WRONG_KEY_HINT)
     if status == 404:
         return wrong_url("there is no Realtime at its path", 404)
     if status == 429:

@@ -19,7 +19,7 @@ from realtime.types import PHOENIX_CHANNEL, ChannelEvents
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from filaviva.errors import InvalidRequest, Unavailable
+from filaviva.errors import Unavailable, not_json
 from filaviva.realtime.refusals import RefusedError, refused_handshake
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,9 @@ class Socket:
         Raises:
             FilaVivaError: the server refused, or did not answer.
         """
-        address = f"ws{url.removeprefix('http')}/websocket?{urlencode({'apikey': key, 'vsn': '1.0.0'})}"
+        scheme, _, place = url.partition("://")
+        query = urlencode({"apikey": key, "vsn": "1.0.0"})
+        address = f"{'wss' if scheme.lower() == 'https' else 'ws'}://{place}/websocket?{query}"
         try:
             websocket = await connect(
                 address,
@@ -75,7 +77,7 @@ class Socket:
         except InvalidStatus as error:
             raise refused_handshake(error) from error
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            reason = (str(error) or type(error).__name__).replace(query, "...")  # the key is nobody's to read
             raise Unavailable(f"Realtime did not answer: {reason}.", code="realtime_unavailable") from error
         return cls(websocket, heartbeat_seconds, on_latency)
 
@@ -137,10 +139,7 @@ class Socket:
         try:
             text = message.model_dump_json()
         except ValueError as error:
-            hint = "Use strings, finite numbers, booleans, None, lists and dicts with string keys."
-            raise InvalidRequest(
-                f"The message cannot be written as JSON: {error}.", code="not_json", hint=hint
-            ) from error
+            raise not_json("The message", error) from error
         try:
             await self._websocket.send(text)
         except ConnectionClosed as error:

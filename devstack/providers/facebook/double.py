@@ -99,7 +99,8 @@ class Facebook(GraphDouble):
         for photo in photos:
             photo.used = True
         post_id = f"{account}_{self.world.next_number():014d}"
-        post = PagePost(post_id, account, message, tuple(photo.photo_id for photo in photos))
+        unseen = self.world.rules.unseen_looks
+        post = PagePost(post_id, account, message, tuple(photo.photo_id for photo in photos), unseen_looks=unseen)
         self.pages.posts.append(post)
         self.world.ledger.record(self.name, account, message, media_digest([photo.sha256 for photo in photos]))
         fields = str(parameters.get("fields", "id")).split(",")

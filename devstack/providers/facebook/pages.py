@@ -16,7 +16,7 @@ class Photo:
     """It is shown by a post or a story, and cannot be by another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PagePost:
     """A post in a page's feed."""
 
@@ -25,6 +25,13 @@ class PagePost:
     message: str
     photos: tuple[str, ...] = ()
     video: str | None = None
+    unseen_looks: int = 0
+    """Looks at the page's posts that do not show it yet."""
+
+    def is_seen(self) -> bool:
+        """Whether the list of the page's posts shows it; each call is one look."""
+        self.unseen_looks -= 1
+        return self.unseen_looks < 0
 
     def to_json(self) -> dict[str, Any]:
         """As the list of a page's posts shows it."""
@@ -54,4 +61,4 @@ class Pages:
 
     def newest(self, account: str, most: int) -> Sequence[PagePost]:
         """A page's newest posts, the newest first."""
-        return [post for post in reversed(self.posts) if post.account == account][:most]
+        return [post for post in reversed(self.posts) if post.account == account and post.is_seen()][:most]

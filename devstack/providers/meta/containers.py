@@ -30,12 +30,14 @@ class Container:
     sha256: str
     polls_left: int
     is_child: bool = False
-    published: bool = False
+    unseen_looks: int | None = None
+    """Of one that is published: looks that do not show it yet."""
 
     def poll(self) -> str:
         """Its status; each call is one poll."""
-        if self.published:
-            return "PUBLISHED"
+        if self.unseen_looks is not None:
+            self.unseen_looks -= 1
+            return "PUBLISHED" if self.unseen_looks < 0 else "FINISHED"
         if self.polls_left <= 0:
             return "FINISHED"
         self.polls_left -= 1
@@ -128,7 +130,7 @@ class ContainerDouble(GraphDouble):
             raise GraphError(100, None, "An item of a carousel cannot be published alone")
         media_id = f"180{self.world.next_number():014d}"
         self.posts[media_id] = Post(account, self.permalink_of(media_id), time.monotonic())
-        container.published = True
+        container.unseen_looks = self.world.rules.unseen_looks
         self.world.ledger.record(self.name, account, container.caption, container.sha256)
         return JSONResponse({"id": media_id})
 

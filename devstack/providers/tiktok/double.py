@@ -2,9 +2,10 @@
 
 Every answer has TikTok's envelope `{"data": …, "error": {"code", "message", "log_id"}}`. A post counts
 as public, and enters the ledger, when its last byte is in: nothing can call it back from there. A draft counts
-when it lies in the user's inbox.
+when it lies in the user's inbox. What is pulled is pulled after the answer, as TikTok does.
 """
 
+import asyncio
 import json
 from typing import Any
 
@@ -93,7 +94,7 @@ class TikTok(Double):
         if source.get("source") == "FILE_UPLOAD":
             return self._open_upload(request, account, title, source)
         if source.get("source") == "PULL_FROM_URL":
-            return await self._open_pull(account, title, source)
+            return self._open_pull(account, title, source)
         raise TikTokError(400, "invalid_param", "source_info.source must be FILE_UPLOAD or PULL_FROM_URL")
 
     async def inbox_video_init(self, request: Request) -> Response:
@@ -117,8 +118,7 @@ class TikTok(Double):
         if not isinstance(cover, int) or not 0 <= cover < len(photos):
             raise TikTokError(400, "invalid_param", "photo_cover_index must name one of the photos")
         upload = self._new_upload("p_pub_url", account, description, UNKNOWN_PLAN, draft=mode == "MEDIA_UPLOAD")
-        upload.pulled = True
-        await self._pull_photos(upload, [str(url) for url in photos])
+        upload.pulling = self.world.under_way.begin(self._pull_photos(upload, [str(url) for url in photos]))
         return _success({"publish_id": upload.publish_id})
 
     async def upload(self, request: Request) -> Response:
@@ -151,6 +151,8 @@ class TikTok(Double):
         if upload.account != account:
             code = "token_not_authorized_for_specified_publish_id"
             raise TikTokError(400, code, "The token is not authorized for this publish_id.")
+        if upload.pulling:
+            await asyncio.wait({upload.pulling})  # a look before its end would tell nothing
         return _success(upload.status())
 
     async def _pull_photos(self, upload: Upload, urls: list[str]) -> None:
@@ -180,18 +182,19 @@ class TikTok(Double):
         url = request.url_for("tiktok_upload", publish_id=upload.publish_id)
         return _success({"publish_id": upload.publish_id, "upload_url": str(url)})
 
-    async def _open_pull(self, account: str, title: str, source: dict[str, Any]) -> Response:
+    def _open_pull(self, account: str, title: str, source: dict[str, Any]) -> Response:
         upload = self._new_upload("v_pub_url", account, title, UNKNOWN_PLAN)
-        upload.pulled = True
+        upload.pulling = self.world.under_way.begin(self._pull_video(upload, str(source.get("video_url"))))
+        return _success({"publish_id": upload.publish_id})
+
+    async def _pull_video(self, upload: Upload, url: str) -> None:
         try:
-            media = await pull(str(source.get("video_url")), self.world.tls)
+            media = await pull(url, self.world.tls)
         except PullError:
             upload.fail_reason = "video_pull_failed"
-        else:
-            upload.plan = ChunkPlan(media.size, media.size, 1)
-            upload.received = media.size
-            self._make_public(upload, media.sha256)
-        return _success({"publish_id": upload.publish_id})
+            return
+        upload.plan, upload.received = ChunkPlan(media.size, media.size, 1), media.size
+        self._make_public(upload, media.sha256)
 
     def _new_upload(self, prefix: str, account: str, title: str, plan: ChunkPlan, *, draft: bool = False) -> Upload:
         publish_id = f"{prefix}~v2-1.{self.world.next_number()}"

@@ -1,5 +1,6 @@
 """One upload to the TikTok double: the rules for chunks, and how far the post has come."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -78,7 +79,8 @@ class Upload:
     polls_left: int
     received: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
-    pulled: bool = False
+    pulling: asyncio.Task[None] | None = None
+    """Of one that is pulled from an address."""
     post_id: int | None = None
     fail_reason: str | None = None
     draft: bool = False
@@ -119,8 +121,8 @@ class Upload:
 
     def status(self) -> dict[str, Any]:
         """The data of `status/fetch`; each call after the last byte is one poll."""
-        counter = "downloaded_bytes" if self.pulled else "uploaded_bytes"
-        answer: dict[str, Any] = {"status": "PROCESSING_DOWNLOAD" if self.pulled else "PROCESSING_UPLOAD"}
+        counter = "downloaded_bytes" if self.pulling else "uploaded_bytes"
+        answer: dict[str, Any] = {"status": "PROCESSING_DOWNLOAD" if self.pulling else "PROCESSING_UPLOAD"}
         if self.fail_reason:
             answer = {"status": "FAILED", "fail_reason": self.fail_reason}
         elif self.post_id is not None and self.polls_left <= 0:

@@ -38,7 +38,7 @@ class XError(Refusal):
         super().__init__(detail, _problem(status, title, detail, slug))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tweet:
     """One post as its author wrote it."""
 
@@ -47,6 +47,12 @@ class Tweet:
     text: str
     media: tuple[Media, ...]
     at: datetime
+    unseen_looks: int
+
+    def is_seen(self) -> bool:
+        """Whether a list of posts shows it; each call is one look."""
+        self.unseen_looks -= 1
+        return self.unseen_looks < 0
 
     def shown(self) -> dict[str, Any]:
         """As X shows it: addresses are short ones, one more stands for the media."""
@@ -156,10 +162,11 @@ class X(Double):
         text, media = str(body.get("text", "")), self._attached(body, account)
         if not text and not media:
             raise _invalid("A post needs text or media.")
-        if any(post.account == account and post.text == text for post in self.posts):
+        if text and any(post.account == account and post.text == text for post in self.posts):
             detail = "You are not allowed to create a Tweet with duplicate content."
             raise XError(403, "Forbidden", detail)
-        post = Tweet(f"20{self.world.next_number():017d}", account, text, tuple(media), datetime.now(UTC))
+        post_id, unseen = f"20{self.world.next_number():017d}", self.world.rules.unseen_looks
+        post = Tweet(post_id, account, text, tuple(media), datetime.now(UTC), unseen)
         self.posts.append(post)
         self.world.ledger.record(self.name, account, text, media_digest([each.sha256 for each in media]))
         data = {"id": post.id, "text": post.shown()["text"], "edit_history_post_ids": [post.id]}
@@ -174,7 +181,7 @@ class X(Double):
         if not (most.isdecimal() and 5 <= int(most) <= 100):
             raise _invalid("max_results must be from 5 to 100")
         asked = {"id", "text", *request.query_params.get("tweet.fields", "").split(",")}
-        own = [post.shown() for post in reversed(self.posts) if post.account == account][: int(most)]
+        own = [post.shown() for post in reversed(self.posts) if post.account == account and post.is_seen()][: int(most)]
         data = [{name: value for name, value in post.items() if name in asked} for post in own]
         return JSONResponse(({"data": data} if data else {}) | {"meta": {"result_count": len(data)}})
 

@@ -22,8 +22,8 @@ class FacebookConfig:
     polling: PollPlan = POLLING
     recent_posts: int = 25
     """How many posts of the page are looked through for one that may have gone out."""
-    quiet_looks: int = 5
-    """A page without any new post at this look after the call has none: the call itself is long over."""
+    quiet_looks: int = 8
+    """A page without any new post at this look, four minutes after the call, has none: lists lag behind by less."""
     run_seconds: float = 180
     """After so long a run hands an upload in parts to the next, well before a job is cut off."""
     most_failures: int = 5

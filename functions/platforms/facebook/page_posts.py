@@ -5,6 +5,7 @@ repeated safely, so after an unclear answer the page's newest posts are read: th
 are known, and a new one is ours when it shows our photos, or our words where there are none.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
@@ -56,7 +57,7 @@ class _PagePost(BaseModel):
         if draft.photos:
             return set(draft.photos) <= {_target(each) for each in shown}
         has_media = any(each.get("media_type") in SHOWN_MEDIA for each in shown)
-        return not has_media and self.message.split() == post.caption.split()
+        return not has_media and _words(self.message) == _words(post.caption)
 
 
 class PagePosts:
@@ -116,7 +117,8 @@ class PagePosts:
         found = next((each for each in fresh if each.is_of(post, draft)), None)
         if found is None:
             return None
-        return Published(result_of(post, account, found.model_dump(), post_id=found.id, permalink=found.permalink_url))
+        answer = found.model_dump(exclude={"message"})  # which alone may be more than a result can hold
+        return Published(result_of(post, account, answer, post_id=found.id, permalink=found.permalink_url))
 
     async def _fresh(self, account: Account, draft: Draft) -> list[_PagePost]:
         """The posts above all that were there before; an older one that moves up, since others went, is not new."""
@@ -132,6 +134,11 @@ class PagePosts:
         except (KeyError, TypeError, ValidationError) as error:
             reason = reply.error(self.graph.errors.platform, "platform_answer_unexpected", "no list of posts")
             raise CallFailed(TryAgain(reason)) from error
+
+
+def _words(text: str) -> list[str]:
+    """A text without what Facebook may change: Unicode's form, and spaces."""
+    return unicodedata.normalize("NFC", text).split()
 
 
 def _attachments(place: object) -> Iterator[JsonObject]:

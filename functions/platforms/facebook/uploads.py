@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from functions.jobs.outcomes import JsonObject
+from functions.jobs.outcomes import JobError, JsonObject
 from functions.platforms import media
 from functions.platforms.answers import CallFailed, TryAgain
 from functions.platforms.calls import Reply
@@ -101,7 +101,8 @@ class Uploader:
             "Content-Length": str(rest.length),
             "Content-Type": "application/octet-stream",
         }
-        async with media.open_chunk(self.graph.http, file.url, rest, self.config.timeouts) as content:
+        timeouts = self.config.timeouts
+        async with media.open_chunk(self.graph.http, file.url, rest, timeouts, upload.size) as content:
             reply = await self.graph.send(self._request(upload.upload_url, headers, content))
         if reply.body.get("success") is not True:
             raise self._unexpected(reply)
@@ -111,6 +112,8 @@ class Uploader:
         """The range of a video of the feed that Facebook wants next."""
         last = min(upload.end_offset, upload.start_offset + self.config.most_bytes_a_part, upload.size) - 1
         part = Chunk(upload.start_offset, last)
+        if part.length < 1:
+            raise _stuck()
         fields = {
             "upload_phase": "transfer",
             "upload_session_id": upload.upload_session_id,
@@ -119,11 +122,15 @@ class Uploader:
         multipart = Multipart(fields, "video_file_chunk", part.length)
         url, headers = self.config.videos(account), account.authorization | multipart.headers
         try:
-            async with media.open_chunk(self.graph.http, file.url, part, self.config.timeouts) as content:
+            timeouts = self.config.timeouts
+            async with media.open_chunk(self.graph.http, file.url, part, timeouts, upload.size) as content:
                 reply = await self.graph.send(self._request(url, headers, multipart.stream(content)))
         except CallFailed as failed:
             return self._moved(upload, failed)
-        return self._at(upload, reply.body, reply)
+        sent = self._at(upload, reply.body, reply)
+        if sent.start_offset <= upload.start_offset:
+            raise _stuck()
+        return sent
 
     def _moved(self, upload: Upload, failed: CallFailed) -> Upload:
         """The upload at the place that a refusal names: a part may have arrived although its answer was lost."""
@@ -157,3 +164,7 @@ class Uploader:
     def _unexpected(self, reply: Reply) -> CallFailed:
         words = "its fields are others than documented"
         return CallFailed(TryAgain(reply.error(self.graph.errors.platform, "platform_answer_unexpected", words)))
+
+
+def _stuck() -> CallFailed:
+    return CallFailed(TryAgain(JobError("upload_stuck", "Facebook takes no more of the video.")))

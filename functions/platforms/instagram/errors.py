@@ -9,8 +9,8 @@ from functions.platforms.answers import Permanent, TryAgain
 from functions.platforms.calls import Reply
 from functions.platforms.meta.errors import ErrorTable
 
-GONE = frozenset({2207006, 2207020})
-"""The container is lost; a new one has to be made."""
+GONE = frozenset({33, 2207006, 2207020})
+"""The container is lost; a new one has to be made. 33 is the Graph API's own number for an unknown object."""
 NOT_READY = frozenset({2207008, 2207027})
 
 ERRORS = ErrorTable(
@@ -37,7 +37,7 @@ ERRORS = ErrorTable(
         }
     ),
     passing=frozenset({-2, -1, 24, 9004, 9007, 2207001, 2207003, 2207032, 2207052, 2207053, 2207082})
-    | GONE
+    | (GONE - {33})
     | NOT_READY,
     refused=NOT_READY,
 )

@@ -57,8 +57,9 @@ class LinkedInConfig:
     throttle_seconds: float = 60
     short_throttles: int = 2
     """A 429 may be a moment's protection: so often it is waited out shortly, then until the day is over."""
-    quiet_looks: int = 3
-    """Looks after an unclear answer at which nothing is sent, so that the unclear call has ended."""
+    quiet_looks: int = 7
+    """Looks after an unclear answer at which nothing is sent: in these four minutes the unclear call ends for certain,
+    and LinkedIn comes to know its post as one that it must not take again."""
     most_sends: int = 4
     """How often a post is sent again."""
 
@@ -141,7 +142,11 @@ class LinkedIn:
 
     async def _bring_up(self, post: Post, account: Account, progress: Progress) -> None:
         ends = self.clock() + self.config.run_seconds
-        uploader = Uploader(self.api, account, self.config.timeouts, lambda: self.clock() > ends)
+
+        def out_of_time() -> bool:
+            return self.clock() > ends and _fits(Draft(assets=tuple(progress.assets)))
+
+        uploader = Uploader(self.api, account, self.config.timeouts, out_of_time)
         for index, file in enumerate(post.media):
             if index == len(progress.assets):
                 progress.assets.append(await uploader.open(file))
@@ -166,7 +171,7 @@ class LinkedIn:
             return self._throttled(draft.model_copy(update={"assets": tuple(progress.assets)}))
         failures = progress.failures + 1
         kept = draft.model_copy(update={"assets": tuple(progress.assets), "failures": failures})
-        if not progress.assets or len(kept.model_dump_json()) > LARGEST_CHECKPOINT_BYTES:
+        if not progress.assets or not _fits(kept):
             raise failed
         delay = self.polling.delay(failures - 1)
         most = self.config.most_failures
@@ -211,6 +216,11 @@ def build(http: httpx.AsyncClient, settings: Settings) -> Platform:
         settle_seconds=SETTLE_SECONDS * settings.poll_scale,
     )
     return LinkedIn(http, config)
+
+
+def _fits(draft: Draft) -> bool:
+    """Whether it can be kept; while it cannot, a run goes on uploading after its time."""
+    return len(draft.model_dump_json()) <= LARGEST_CHECKPOINT_BYTES
 
 
 def _cannot_be_asked(asset: Asset, account: Account) -> bool:

@@ -31,8 +31,8 @@ def failure_of(reply: Reply, now: float, *, irreversible: bool = False) -> Failu
     if reply.status < 400:
         return None
     failure = _class_of(reply, now)
-    broken = reply.status >= 500 or reply.status == 408
-    return Ambiguous(failure.error) if irreversible and broken else failure
+    unclear = reply.status >= 500 or reply.status in (408, 409)  # a conflict may be one with the post itself
+    return Ambiguous(failure.error) if irreversible and unclear else failure
 
 
 def seconds_until_renewal(now: float) -> float:

@@ -81,14 +81,14 @@ class Uploader:
             return _video(await self.api.value(collection, self.account, wanted))
         value = await self.api.value(collection, self.account, {"owner": owner})
         whole = Part(url=str(value.get("uploadUrl", "")), first=0, last=size - 1)
-        await self._put(file, whole, self.account.authorization | {"Content-Type": file.mime})
+        await self._put(file, whole, size, self.account.authorization | {"Content-Type": file.mime})
         return Asset(urn=str(value.get(NAMES[collection], "")), collection=collection, uploaded=True)
 
     async def send(self, file: MediaFile, asset: Asset, progress: Progress) -> None:
         """Send the parts of a video that are missing; stops early when the run's time is up."""
         headers = {"Content-Type": "application/octet-stream"}
         while asset.parts:
-            reply = await self._put(file, asset.parts[0], headers)
+            reply = await self._put(file, asset.parts[0], asset.parts[-1].last + 1, headers)
             etag = reply.headers.get("etag", "").strip('"')
             asset = asset.model_copy(update={"parts": asset.parts[1:], "etags": (*asset.etags, etag)})
             progress.note(asset)
@@ -110,11 +110,11 @@ class Uploader:
             raise CallFailed(Permanent(JobError("media_processing_failed", message, {"platform_response": reply.body})))
         return asset.model_copy(update={"ready": reply.body.get("status") == "AVAILABLE"})
 
-    async def _put(self, file: MediaFile, part: Part, headers: dict[str, str]) -> Reply:
+    async def _put(self, file: MediaFile, part: Part, size: int, headers: dict[str, str]) -> Reply:
         chunk = Chunk(part.first, part.last)
         length = {"Content-Length": str(chunk.length)}
         timeout = self.timeouts.for_upload()
-        async with media.open_chunk(self.api.http, file.url, chunk, self.timeouts) as content:
+        async with media.open_chunk(self.api.http, file.url, chunk, self.timeouts, size) as content:
             request = self.api.http.build_request(
                 "PUT", part.url, headers=headers | length, content=content, timeout=timeout
             )

@@ -1,7 +1,8 @@
 """Publishing through containers, as Instagram and Threads do it: the platform fills a container by pulling media.
 
 Making containers can be repeated at will: what is never published vanishes within a day. Publishing one is the
-irreversible call; whether it took effect can be read from the container's status afterwards.
+irreversible call; whether it took effect can be read from the container's status afterwards, also where the call was
+refused.
 """
 
 from abc import ABC, abstractmethod
@@ -27,6 +28,7 @@ from functions.platforms.answers import (
 from functions.platforms.calls import Reply, Timeouts
 from functions.platforms.meta.errors import ErrorTable, numbers_in
 from functions.platforms.meta.graph import Graph
+from functions.platforms.meta.refusal import Refusal
 from functions.platforms.meta.usage import Waits
 from functions.platforms.post import Account, MediaFile, PollPlan, Post
 
@@ -43,8 +45,9 @@ class ContainerConfig:
     timeouts: Timeouts = field(default_factory=Timeouts)
     waits: Waits = field(default_factory=Waits)
     polling: PollPlan = POLLING
-    quiet_looks: int = 3
-    """A container still unpublished at this look after the call was not published: the call itself is long over."""
+    quiet_looks: int = 7
+    """A container still unpublished at this look, four minutes after the call, was not published. Publishing takes the
+    platform up to a minute or two, whether or not anybody waits for its answer."""
     most_rebuilds: int = 2
     """How often failed containers are made anew before the media counts as unusable."""
 
@@ -59,6 +62,8 @@ class Containers(BaseModel):
     container: str | None = None
     """The container of the post itself."""
     rebuilds: int = 0
+    refusal: Refusal | None = None
+    """What the platform said when it refused to publish it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +143,17 @@ class ContainerPlatform(ABC):
             return Published(self._result(post, account, made, None, None, status.reply))
         return Ready(made.model_dump()) if status.code == "FINISHED" else self._wait(made, status, looks)
 
-    async def finish(self, post: Post, account: Account, remote: JsonObject) -> Published:
+    async def finish(self, post: Post, account: Account, remote: JsonObject) -> Pending | Published:
         """Publish the container."""
         made = Containers.model_validate(remote)
         parameters: JsonObject = {"creation_id": made.container}
-        reply = await self._post(self.publish_edge, account, parameters, irreversible=True)
+        try:
+            reply = await self._post(self.publish_edge, account, parameters, irreversible=True)
+        except CallFailed as failed:
+            if not isinstance(failed.failure, Permanent | Quota):
+                raise
+            refused = made.model_copy(update={"refusal": Refusal.of(failed.failure)})
+            return Pending(refused.model_dump(), self.polling.delay(0))
         media_id = reply.body.get("id")
         if not isinstance(media_id, str):
             error = reply.error(self.errors.platform, "platform_answer_unexpected", "no id of the post")
@@ -155,15 +166,25 @@ class ContainerPlatform(ABC):
     ) -> Pending | Published | NotPublished:
         """Read from the container whether it was published."""
         made = Containers.model_validate(remote)
-        status = await self._status(str(made.container), account)
+        try:
+            status = await self._status(str(made.container), account)
+        except CallFailed as failed:
+            if not isinstance(failed.failure, Permanent) or looks >= self.config.quiet_looks:
+                raise
+            return Pending(remote, self.polling.delay(looks))  # the Graph API denies containers now and then
         if status.code == "PUBLISHED":
             return Published(self._result(post, account, made, None, None, status.reply))
         if status.has_failed:
             return NotPublished(self.failure_of(status))
         if status.code == "FINISHED" and looks >= self.config.quiet_looks:
-            message = f"{self.errors.platform} has not published the post; its container is still waiting."
-            return NotPublished(TryAgain(JobError("not_published", message)))
+            return NotPublished(self._why_unpublished(made))
         return Pending(remote, self.polling.delay(looks))
+
+    def _why_unpublished(self, made: Containers) -> TryAgain | Quota | Permanent:
+        if made.refusal:
+            return made.refusal.failure
+        message = f"{self.errors.platform} has not published the post; its container is still waiting."
+        return TryAgain(JobError("not_published", message))
 
     def _wait(self, made: Containers, status: ContainerStatus, looks: int) -> Pending:
         if not status.has_failed:

@@ -71,9 +71,9 @@ def _class_of(reply: Reply, numbers: frozenset[int], table: ErrorTable, waits: W
     if numbers & (AUTH | table.auth) or (not numbers and reply.status == 401):
         return Auth(error)
     if numbers & (THROTTLED | table.throttled) or reply.status == 429:
-        return Quota(error, retry_after(reply.headers) or regain_seconds(reply.headers) or waits.throttled)
+        return Quota(error, retry_after(reply.headers) or regain_seconds(reply.headers) or waits.throttled, "calls")
     transient = reply.part("error").get("is_transient"), reply.part("debug_info").get("retriable")
-    if True in transient or numbers & (PASSING | table.passing) or reply.status >= 500:
+    if True in transient or numbers & (PASSING | table.passing) or reply.status == 408 or reply.status >= 500:
         return TryAgain(error, retry_after(reply.headers))
     return Permanent(error)
 

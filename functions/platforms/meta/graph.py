@@ -66,4 +66,4 @@ class Graph:
             return
         message = f"The app has used {used:g} % of the calls that {self.errors.platform} lets it make."
         pause = regain_seconds(reply.headers) or self.waits.throttled
-        raise CallFailed(Quota(JobError("calls_used_up", message), pause))
+        raise CallFailed(Quota(JobError("calls_used_up", message), pause, "calls"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.platforms.oauth.calls import OAuthCalls, OAuthRefused
-from functions.platforms.oauth.network import Identify, Identity, Tokens
+from functions.platforms.oauth.network import LONGEST_NAME, Identify, Identity, Tokens, is_token
 
 PAGE_FIELDS = "id,name,access_token,instagram_business_account"
 MOST_CHOICES = 50
@@ -53,7 +53,7 @@ def instagram_profile(graph: str) -> Identify:
 
     async def identify(calls: OAuthCalls, tokens: Tokens, wanted: str | None) -> Identity:
         profile = await calls.get(f"{graph}/me", {"fields": "user_id,username"}, bearer=tokens.access_token)
-        return Identity(_id(profile, "user_id"), str(profile.get("username") or "Instagram"), "instagram_login")
+        return Identity(_id(profile, "user_id"), _user_name(profile, "Instagram"), "instagram_login")
 
     return identify
 
@@ -67,7 +67,7 @@ def threads_profile(graph: str) -> Identify:
 
     async def identify(calls: OAuthCalls, tokens: Tokens, wanted: str | None) -> Identity:
         profile = await calls.get(f"{graph}/me", {"fields": "id,username"}, bearer=tokens.access_token)
-        return Identity(_id(profile, "id"), str(profile.get("username") or "Threads"))
+        return Identity(_id(profile, "id"), _user_name(profile, "Threads"))
 
     return identify
 
@@ -88,7 +88,7 @@ async def _pages(calls: OAuthCalls, graph: str, tokens: Tokens) -> list[dict[str
     parameters = {"fields": PAGE_FIELDS, "limit": "100"}
     pages = (await calls.get(f"{graph}/me/accounts", parameters, bearer=tokens.access_token)).get("data")
     found = pages if isinstance(pages, list) else []
-    return [page for page in found if isinstance(page, dict) and page.get("id") and page.get("access_token")]
+    return [page for page in found if isinstance(page, dict) and page.get("id") and is_token(page.get("access_token"))]
 
 
 async def _granted(calls: OAuthCalls, graph: str, tokens: Tokens) -> tuple[str, ...]:
@@ -118,7 +118,11 @@ def _instagram_id(page: dict[str, Any]) -> str:
 
 
 def _name(page: dict[str, Any]) -> str:
-    return str(page.get("name") or page["id"])[:200]
+    return str(page.get("name") or page["id"])[:LONGEST_NAME]
+
+
+def _user_name(profile: dict[str, Any], default: str) -> str:
+    return str(profile.get("username") or default)[:LONGEST_NAME]
 
 
 def _id(profile: dict[str, Any], field: str) -> str:

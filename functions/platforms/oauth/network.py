@@ -1,14 +1,18 @@
 """What the platforms' sign-ins differ in, as data; how they work is the same for all of them."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from functions.jobs.outcomes import JsonObject
 from functions.platforms.oauth.calls import OAuthCalls, OAuthRefused
 
 DAY_SECONDS = 86_400
+LONGEST_NAME = 200
+"""Characters of an account's name that are kept."""
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 RefreshWay = Literal["refresh_token", "same_token", "page_token"]
 """How a token is renewed: with a refresh token, with itself while it lives, or by asking the user's token for the
 page's again."""
@@ -40,15 +44,14 @@ class Tokens:
         """The tokens in a platform's answer.
 
         Raises:
-            OAuthRefused: there is none in it.
+            OAuthRefused: there is none in it, or one that is no token.
         """
-        token = body.get("access_token")
-        if not isinstance(token, str) or not token:
+        token, refresh = body.get("access_token"), body.get("refresh_token") or None
+        if not is_token(token) or not (refresh is None or is_token(refresh)):
             raise OAuthRefused("no_token")
-        refresh = body.get("refresh_token")
         return cls(
             token,
-            refresh if isinstance(refresh, str) and refresh else None,
+            refresh,
             _moment(body.get("expires_in")),
             _scopes(body.get("scope", body.get("permissions"))),
             body,
@@ -115,6 +118,11 @@ class Network:
     """How long before its end a token is renewed."""
     revoke_url: str | None = None
     """None where the platform has no call for it."""
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Whether it can be a token: it has to travel in a header, and a header that is refused may be quoted."""
+    return isinstance(value, str) and bool(_TOKEN.fullmatch(value))
 
 
 def _moment(seconds: object) -> datetime | None:

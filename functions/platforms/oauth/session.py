@@ -4,6 +4,7 @@ The right to renew is asked of the database, so that of all workers one renews a
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ RENEW_SECONDS = 60
 """What the platform gets to renew a token, whatever the time limit of its other calls."""
 LEASE_SECONDS = 90
 """How long the right to renew holds: so much longer that what the platform gave can be stored under it."""
+STORING_SECONDS = LEASE_SECONDS - RENEW_SECONDS
+"""For how long at least it is tried to store what the platform gave: the time in which a database restarts."""
+STORE_AGAIN_SECONDS = 2
 LAST_SECONDS = 60
 """A token that ends sooner is not begun with."""
 BUSY_LOOK_SECONDS = 2
@@ -139,11 +143,26 @@ class AccountSession:
                 raise CallFailed(refusal or self._dead()) from None
             await self._ctx.accounts.abandon_refresh(account_id, right.fence)
             raise CallFailed(TryAgain(self._not_renewed(failed))) from None
-        stored = await self._ctx.accounts.store_refreshed(account_id, right.fence, secrets, expires_at)
+        stored = await self._store(account_id, right.fence, secrets, expires_at)
         if stored is None:  # connected again meanwhile, or renewed by another: what is stored is newer
             raise AccountBusy(BUSY_LOOK_SECONDS)
         self._ctx.log.info("the account's token was renewed", platform=self._platform)
         return stored
+
+    async def _store(
+        self, account_id: UUID, fence: int, secrets: JsonObject, expires_at: datetime | None
+    ) -> JsonObject | None:
+        """Store new tokens, whatever it takes: many platforms have killed the old ones with giving these."""
+        ends = time.monotonic() + STORING_SECONDS
+        while True:
+            try:
+                return await self._ctx.accounts.store_refreshed(account_id, fence, secrets, expires_at)
+            except Exception as problem:
+                if time.monotonic() >= ends:
+                    raise
+                problem_type = type(problem).__name__
+                self._ctx.log.warning("the account's new token is not stored yet", problem=problem_type)
+                await asyncio.sleep(STORE_AGAIN_SECONDS)
 
     async def _new_tokens(self, credentials: JsonObject) -> tuple[JsonObject, datetime | None]:
         try:

@@ -18,8 +18,8 @@ from functions.settings import Settings
 
 PHOTO_OPTIONS = ("tiktok_photo", "tiktok_photo_draft")
 
-POLLING = PollPlan(delays_seconds=(5, 10, 20, 30), most_looks=130)
-"""Moderation usually takes less than a minute; these looks cover a bit more than an hour."""
+POLLING = PollPlan(delays_seconds=(5, 10, 20, 30), most_looks=150)
+"""Moderation usually takes less than a minute; these looks cover the hour of an upload, and what comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class TikTokConfig:
     polling: PollPlan = POLLING
     upload_url_seconds: float = 3600
     """An upload address is valid for an hour."""
+    upload_lag_seconds: float = 600
+    """TikTok's count of the bytes that are in may lie so far behind."""
     most_sends: int = 4
     """How often the last chunk is sent to one upload."""
     run_seconds: float = 180
@@ -55,6 +57,7 @@ class TikTok:
         rules = UploadRules(
             chunks=config.chunks,
             url_seconds=config.upload_url_seconds,
+            lag_seconds=config.upload_lag_seconds,
             most_sends=config.most_sends,
             run_seconds=config.run_seconds,
             most_failures=config.most_failures,

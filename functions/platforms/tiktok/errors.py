@@ -11,7 +11,9 @@ from functions.platforms.calls import Reply, retry_after
 PLATFORM = "TikTok"
 
 RECONNECT = frozenset({"access_token_invalid", "scope_not_authorized"})
-QUOTA = frozenset({"spam_risk_too_many_posts", "spam_risk_too_many_pending_share", "reached_active_user_cap"})
+TOO_MANY_DRAFTS = "spam_risk_too_many_pending_share"
+"""Drafts that their user has not finished; what is posted directly is not held up by them."""
+QUOTA = frozenset({"spam_risk_too_many_posts", TOO_MANY_DRAFTS, "reached_active_user_cap"})
 RATE_LIMIT = "rate_limit_exceeded"
 PASSING = frozenset({"internal_error"})
 PASSING_FAIL_REASONS = frozenset({"internal", "video_pull_failed", "photo_pull_failed"})
@@ -34,11 +36,11 @@ def failure_of(
         return None
     error = reply.error(PLATFORM, code, reply.part("error").get("message"))
     if code in QUOTA:
-        return Quota(error, quota_seconds)
+        return Quota(error, quota_seconds, "post" if code == TOO_MANY_DRAFTS else "account")
     if reply.status == 429 or code == RATE_LIMIT:
-        return Quota(error, retry_after(reply.headers) or rate_limit_seconds)
+        return Quota(error, retry_after(reply.headers) or rate_limit_seconds, "calls")
     not_tiktoks = code == f"http_{reply.status}" and reply.status < 300
-    if code in PASSING or reply.status >= 500 or not_tiktoks:
+    if code in PASSING or reply.status == 408 or reply.status >= 500 or not_tiktoks:
         return Ambiguous(error) if irreversible else TryAgain(error, retry_after(reply.headers))
     return Auth(error) if code in RECONNECT or code == "http_401" else Permanent(error)
 

@@ -43,6 +43,8 @@ class UploadRules:
     chunks: ChunkRules
     url_seconds: float
     """How long an upload's address is valid."""
+    lag_seconds: float
+    """How long after that a last chunk that was sent in time may still come to count."""
     most_sends: int
     """How often the last chunk is sent to one upload."""
     run_seconds: float
@@ -152,10 +154,10 @@ class Videos:
         return keep(failed, remote, failures=failures, most=self.rules.most_failures, delay=delay)
 
     async def _send_again(self, post: Post, upload: Upload, looks: int) -> Pending | NotPublished:
-        if self._is_over(upload):
+        if self._is_over(upload, self.rules.lag_seconds):
             error = JobError("upload_expired", "The video did not reach TikTok within the hour that an upload is open.")
             return NotPublished(TryAgain(error))
-        if upload.sends >= self.rules.most_sends:
+        if upload.sends >= self.rules.most_sends or self._is_over(upload):
             return self._pending(upload, looks)
         try:
             await self._send(post, upload, self._chunks(upload)[-1], irreversible=True)
@@ -163,8 +165,8 @@ class Videos:
             return self._pending(upload.model_copy(update={"sends": upload.sends + 1}), looks)
         return self._pending(upload.model_copy(update={"accepted": True}), looks)
 
-    def _is_over(self, upload: Upload) -> bool:
-        return self.clock() > upload.opened_at + self.rules.url_seconds
+    def _is_over(self, upload: Upload, lag_seconds: float = 0) -> bool:
+        return self.clock() > upload.opened_at + self.rules.url_seconds + lag_seconds
 
     def _pending(self, upload: Upload, looks: int) -> Pending:
         return Pending(upload.model_dump(), self.polling.delay(looks))
@@ -180,7 +182,7 @@ class Videos:
             "Content-Range": f"bytes {chunk.first}-{chunk.last}/{upload.size}",
         }
         http, timeouts = self.api.http, self.api.timeouts
-        async with media.open_chunk(http, file.url, chunk, timeouts) as content:
+        async with media.open_chunk(http, file.url, chunk, timeouts, upload.size) as content:
             request = http.build_request(
                 "PUT", upload.upload_url, headers=headers, content=content, timeout=timeouts.for_upload()
             )

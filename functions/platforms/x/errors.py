@@ -37,13 +37,15 @@ def failure_of(reply: Reply, waits: Waits, now: float, *, irreversible: bool = F
         reply: the answer.
         waits: the pauses.
         now: Unix time, which `x-rate-limit-reset` is compared with.
-        irreversible: whether the call publishes; then an error of the server is ambiguous.
+        irreversible: whether the call publishes; then an error of the server is ambiguous, and so is one beside a
+            status of success.
     """
     problem = _problem(reply)
     if reply.status < 400 and ("data" in reply.body or not problem):
         return None
     failure = _class_of(reply, problem, waits, now)
-    return Ambiguous(failure.error) if irreversible and isinstance(failure, TryAgain) else failure
+    unclear = isinstance(failure, TryAgain) or reply.status < 400
+    return Ambiguous(failure.error) if irreversible and unclear else failure
 
 
 def is_duplicate(failure: Failure) -> bool:
@@ -66,11 +68,11 @@ def _class_of(reply: Reply, problem: JsonObject, waits: Waits, now: float) -> Fa
     name = DUPLICATE if DUPLICATE_WORDS in title else slug if slug not in ("", "about:blank") else f"x_{reply.status}"
     error = reply.error(PLATFORM, name.replace("-", "_"), words)
     if slug == "usage-capped":
-        return Quota(error, waits.usage_cap)
+        return Quota(error, waits.usage_cap, "app")
     if reply.status == 429 or slug == "rate-limit-exceeded":
         return Quota(error, _reset_seconds(reply, now) or retry_after(reply.headers) or waits.rate_limit)
     if reply.status == 402:
-        return Quota(_no_credits(error), waits.credits)
+        return Quota(_no_credits(error), waits.credits, "app")
     if reply.status == 401 or AUTH_WORDS in title:
         return Auth(error)
     if reply.status >= 500 or reply.status == 408 or slug in PASSING:

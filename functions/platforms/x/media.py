@@ -61,7 +61,7 @@ class Uploader:
         if first >= upload.size:
             return
         chunk = Chunk(first, upload.size - 1)
-        async with media.open_chunk(self.api.http, file.url, chunk, self.timeouts) as content:
+        async with media.open_chunk(self.api.http, file.url, chunk, self.timeouts, upload.size) as content:
             async for segment in _segments(content, self.segment_bytes):
                 await self._append(upload, segment)
                 upload = upload.model_copy(update={"sent": upload.sent + 1})

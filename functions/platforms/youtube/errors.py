@@ -66,11 +66,11 @@ def _class_of(reply: Reply, waits: Waits, now: float) -> Failure:
     reason, words = _reason(reply)
     error = reply.error(PLATFORM, reason or f"youtube_{reply.status}", words)
     if reason in DAILY:
-        return Quota(error, min(waits.longest, seconds_until_renewal(now)))
+        return Quota(error, min(waits.longest, seconds_until_renewal(now)), "app")
     if reason == CHANNEL_LIMIT:
         return Quota(error, waits.channel_limit)
     if _is_rate(reply):
-        return Quota(error, retry_after(reply.headers) or waits.rate_limit)
+        return Quota(error, retry_after(reply.headers) or waits.rate_limit, "calls")
     if reason in PASSING or reply.status == 408 or reply.status >= 500:
         return TryAgain(error, retry_after(reply.headers))
     return Auth(error) if reply.status == 401 and reason != NO_CHANNEL else Permanent(error)

@@ -88,7 +88,7 @@ class Sessions:
             "Content-Range": f"bytes {chunk.first}-{chunk.last}/{upload.size}",
         }
         timeout = self.timeouts.for_upload()
-        async with media.open_chunk(self.http, file.url, chunk, self.timeouts) as content:
+        async with media.open_chunk(self.http, file.url, chunk, self.timeouts, upload.size) as content:
             request = self.http.build_request("PUT", upload.session, headers=headers, content=content, timeout=timeout)
             reply = await self._send(request, session=True, last=last)
         return _advanced(upload, reply)

@@ -8,6 +8,9 @@ begin
   if coalesce(p_secrets ->> 'access_token', '') = '' then
     perform filaviva.fail(400, 'invalid_field', 'p_secrets needs an access_token.', 'Send {"access_token": …} and whatever the platform gave with it.');
   end if;
+  if filaviva.holds_secret(p_extra) then  -- looked at before the insert, whose refusal would quote the row
+    perform filaviva.fail(400, 'invalid_field', 'p_extra holds the name of a secret.', 'Its owner reads p_extra; what is secret goes into p_secrets.');
+  end if;
   insert into public.social_accounts (user_id, platform, external_id, display_name, kind, extra, scopes, token_expires_at)
   values (p_user_id, p_platform, p_external_id, p_display_name, coalesce(p_kind, ''), coalesce(p_extra, '{}'), coalesce(p_scopes, '[]'), p_expires_at)
   on conflict on constraint a_user_has_one_account_a_platform do update set

@@ -4,7 +4,7 @@ CREATE FUNCTION filaviva.diagnose(p_needs jsonb) RETURNS jsonb
     AS $$
   select jsonb_object_agg(s.subject, filaviva.facts_of(s.subject, p_needs))
   from unnest(array[
-    'engine', 'tables', 'publication', 'extensions', 'schedules', 'drain', 'queues', 'workers', 'alerts', 'server'
+    'engine', 'tables', 'publication', 'topics', 'extensions', 'schedules', 'drain', 'queues', 'workers', 'alerts', 'accounts', 'server'
   ]) as s(subject)
 $$;
 

@@ -14,4 +14,6 @@ CREATE FUNCTION filaviva.facts_of_alerts(p_needs jsonb) RETURNS jsonb
   )
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_alerts(p_needs jsonb) IS 'The open alerts, and the rules that cannot be checked.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_alerts(p_needs jsonb) FROM PUBLIC;

@@ -17,4 +17,6 @@ CREATE FUNCTION filaviva.facts_of_drain(p_needs jsonb) RETURNS jsonb
   )
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_drain(p_needs jsonb) IS 'Whether the vault names the drain, how many requests wait in pg_net, and what those of the last hour met.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_drain(p_needs jsonb) FROM PUBLIC;

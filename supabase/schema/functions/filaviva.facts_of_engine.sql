@@ -23,4 +23,6 @@ begin
 end
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_engine(p_needs jsonb) IS 'The server, its clock and the engines, the newest migration, and which needed functions are missing.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_engine(p_needs jsonb) FROM PUBLIC;

@@ -19,4 +19,6 @@ CREATE FUNCTION filaviva.facts_of_extensions(p_needs jsonb) RETURNS jsonb
   )
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_extensions(p_needs jsonb) IS 'The versions of the extensions, and which of the needed functions pgmq lacks.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_extensions(p_needs jsonb) FROM PUBLIC;

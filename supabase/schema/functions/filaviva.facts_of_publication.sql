@@ -6,4 +6,6 @@ CREATE FUNCTION filaviva.facts_of_publication(p_needs jsonb) RETURNS jsonb
   from pg_catalog.pg_publication p where p.pubname = 'supabase_realtime'
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_publication(p_needs jsonb) IS 'Whether Realtimes publication is there and has every kind of change.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_publication(p_needs jsonb) FROM PUBLIC;

@@ -16,4 +16,6 @@ CREATE FUNCTION filaviva.facts_of_queues(p_needs jsonb) RETURNS jsonb
   from public.queues q, (select filaviva.now() as at) n
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_queues(p_needs jsonb) IS 'Of each queue: since when it is paused, since when work is due, whether somebody asks for it, and how many jobs lost their worker.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_queues(p_needs jsonb) FROM PUBLIC;

@@ -29,4 +29,6 @@ CREATE FUNCTION filaviva.facts_of_schedules(p_needs jsonb) RETURNS jsonb
   )
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_schedules(p_needs jsonb) IS 'Of each entry that cron must have: whether it is there and active, and how its runs ended; and the ticks mark.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_schedules(p_needs jsonb) FROM PUBLIC;

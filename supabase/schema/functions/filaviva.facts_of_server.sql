@@ -13,4 +13,6 @@ CREATE FUNCTION filaviva.facts_of_server(p_needs jsonb) RETURNS jsonb
   )
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_server(p_needs jsonb) IS 'How many connections are taken, and the oldest transaction that has been open for over a minute.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_server(p_needs jsonb) FROM PUBLIC;

@@ -18,4 +18,6 @@ CREATE FUNCTION filaviva.facts_of_tables(p_needs jsonb) RETURNS jsonb
     left join pg_catalog.pg_class c on c.relnamespace = 'public'::regnamespace and c.relname = n.name and c.relkind in ('r', 'p')
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_tables(p_needs jsonb) IS 'Of each needed table: whether it is there, its row security, its policies, its replica identity, and whether it is published.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_tables(p_needs jsonb) FROM PUBLIC;

@@ -8,4 +8,6 @@ CREATE FUNCTION filaviva.facts_of_workers(p_needs jsonb) RETURNS jsonb
   from filaviva.workers w
 $$;
 
+COMMENT ON FUNCTION filaviva.facts_of_workers(p_needs jsonb) IS 'The long-running workers, and for how long they have been silent.';
+
 REVOKE ALL ON FUNCTION filaviva.facts_of_workers(p_needs jsonb) FROM PUBLIC;

@@ -13,7 +13,7 @@ CREATE TABLE public.social_accounts (
     scopes jsonb DEFAULT '[]'::jsonb NOT NULL,
     token_expires_at timestamp with time zone,
     reconnect_reason text,
-    CONSTRAINT extra_holds_no_secret CHECK ((NOT (extra ?| ARRAY['access_token'::text, 'refresh_token'::text, 'id_token'::text, 'user_token'::text, 'token'::text, 'client_secret'::text, 'secret'::text, 'password'::text, 'code'::text]))),
+    CONSTRAINT extra_holds_no_secret CHECK ((NOT filaviva.holds_secret(extra))),
     CONSTRAINT extra_is_an_object CHECK ((jsonb_typeof(extra) = 'object'::text)),
     CONSTRAINT only_an_account_to_reconnect_says_why CHECK (((reconnect_reason IS NULL) OR ((status = 'reconnect'::text) AND (reconnect_reason ~ '^[a-z_]{1,63}$'::text)))),
     CONSTRAINT platform_is_known CHECK ((platform = ANY (ARRAY['tiktok'::text, 'facebook'::text, 'instagram'::text, 'youtube'::text, 'threads'::text, 'x'::text, 'linkedin'::text]))),

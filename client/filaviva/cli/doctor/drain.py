@@ -7,7 +7,7 @@ from typing import Any
 
 from filaviva.cli.doctor.findings import Facts, Finding, not_looked_at, ok, problem, unknown, warning
 from filaviva.errors import FilaVivaError
-from filaviva.rpc import Rpc
+from filaviva.rpc import Row, Rpc
 
 CONFIGURE = "select configure_drain('https://<functions>/api/queue/process', '<CRON_SECRET>');"
 RESTART = "select net.worker_restart();"
@@ -23,7 +23,6 @@ def examine_secrets(facts: Facts) -> Iterator[Finding]:
     if blind := not_looked_at("secrets", found):
         yield blind
         return
-    assert isinstance(found, dict)
     yield _secrets(found, facts.get("workers"))
     yield from _net(found)
 
@@ -35,12 +34,21 @@ async def examine_drain(rpc: Rpc, facts: Facts, patience: float = _PATIENCE_SECO
         return None
     try:
         request = await rpc.probe_drain()
-        end = time.monotonic() + patience
-        while (answer := await rpc.probe_answer(request)) is None and time.monotonic() < end:
-            await asyncio.sleep(_FEW_SECONDS)
+        if request is None:
+            return None
+        answer = await _answer(rpc, request, patience)
     except FilaVivaError as error:
         return unknown("drain", f"it could not be called: {error.message}", f"não pôde ser chamado: {error.message}")
     return _judged(answer, patience)
+
+
+async def _answer(rpc: Rpc, request: int, patience: float) -> Row | None:
+    end = time.monotonic() + patience
+    answer = await rpc.probe_answer(request)
+    while answer is None and time.monotonic() < end:
+        await asyncio.sleep(_FEW_SECONDS)
+        answer = await rpc.probe_answer(request)
+    return answer
 
 
 def _judged(answer: Any, patience: float) -> Finding:
@@ -63,7 +71,7 @@ def _judged(answer: Any, patience: float) -> Finding:
         english = f"it refuses the token ({status}): the one in the vault is not the CRON_SECRET of the functions"
         portuguese = f"recusa o token ({status}): o do vault não é o CRON_SECRET das funções"
         return problem(subject, english, portuguese, CONFIGURE)
-    if status == 200 or status == 404 or status == 405:
+    if status in {200, 404, 405}:
         english, portuguese = f"at its address is something else ({status})", f"no endereço há outra coisa ({status})"
         return problem(subject, english, portuguese, CONFIGURE)
     english, portuguese = f"it answers {status}", f"responde {status}"
@@ -99,13 +107,20 @@ def _net(found: Any) -> Iterator[Finding]:
     # A call that timed out is no fault: nobody needs its answer.
     bad = [one for one in found["answers"] if not one["timed_out"] and not _went_well(one)]
     if bad:
-        listed = "; ".join(f"{one['count']} × {one['error'] or one['status_code']}" for one in bad)
+        listed = "; ".join(f"{one['count']} times {one['error'] or one['status_code']}" for one in bad)
         yield warning(
-            subject, f"within the last hour its calls met: {listed}", f"na última hora: {listed}", ANSWERS
+            subject,
+            f"within the last hour its calls met: {listed}",
+            f"na última hora suas chamadas encontraram: {listed}",
+            ANSWERS,
         )  # it may be another's call: the drain was tried by itself
     elif found["waiting"] <= _MANY:
         count = found["waiting"]
-        yield ok(subject, f"no failed call within the last hour, {count} waiting", f"sem falhas na última hora, {count} na fila")
+        yield ok(
+            subject,
+            f"no failed call within the last hour, {count} waiting",
+            f"sem falhas na última hora, {count} na fila",
+        )
 
 
 def _went_well(answer: Any) -> bool:

@@ -1,6 +1,6 @@
 """What the library and the worker rely on in a project; held against the migrations by a test."""
 
-LIVE_TABLES = frozenset({"alerts", "jobs"})
+LIVE_TABLES = frozenset({"alerts", "jobs", "social_accounts"})
 """Tables whose changes Realtime must stream."""
 
 TABLES = LIVE_TABLES | {
@@ -12,7 +12,6 @@ TABLES = LIVE_TABLES | {
     "queue_limits",
     "queues",
     "rate_limiters",
-    "social_accounts",
 }
 """Every table of the engine's in schema public."""
 
@@ -24,3 +23,6 @@ FUNCTIONS = frozenset({
     "settle_jobs", "tick", "usual_run_seconds", "why_waiting",
 })  # fmt: skip
 """Every function that the library or the worker calls."""
+
+NEEDS = {"tables": sorted(TABLES), "functions": sorted(FUNCTIONS)}
+"""What the database's function `diagnose` is asked about."""

@@ -9,6 +9,7 @@ from filaviva.cli.doctor.findings import Facts, Finding, not_looked_at, ok, prob
 from filaviva.cli.output import duration
 
 REPAIR = "select filaviva.schedule_all();"
+RUNS = "select * from cron.job_run_details where status = 'failed' order by start_time desc limit 20;"
 _SUBJECT = "schedules"
 _PERIODS = 3
 _SHORTEST_SECONDS = 30.0
@@ -18,13 +19,12 @@ _LONGEST_SECONDS = 8 * 3600.0
 
 def examine_schedules(facts: Facts) -> Iterator[Finding]:
     """Every entry of cron that the engine needs, and the tick."""
-    found = facts.get("schedules")
+    found: Any = facts.get("schedules")
     if blind := not_looked_at(_SUBJECT, found):
         yield blind
         return
-    assert isinstance(found, dict)
-    now = datetime.fromisoformat(facts["engine"]["clock"])
-    since = datetime.fromisoformat(found["history_since"]) if found["history_since"] else None
+    now = _moment(found["clock"])
+    since = _moment(found["history_since"]) if found["history_since"] else None
     troubles = [trouble for entry in found["entries"] if (trouble := _trouble(entry, now, since))]
     yield from troubles
     yield from _tick(found)
@@ -61,15 +61,14 @@ def _failing(entry: Any) -> Finding | None:
         return None
     english = f"{name} failed {count} times within the last hour, last with: {message}"
     portuguese = f"{name} falhou {count} vezes na última hora, por último com: {message}"
-    step = f"select * from cron.job_run_details where status = 'failed' order by start_time desc limit 20;  -- {name}"
-    if entry["last_success"] is None or entry["last_failure"] > entry["last_success"]:
-        return problem(_SUBJECT, english, portuguese, step)
-    return warning(_SUBJECT, f"{english}; it has succeeded since", f"{portuguese}; depois disso funcionou", step)
+    if entry["last_success"] is None or _moment(entry["last_failure"]) > _moment(entry["last_success"]):
+        return problem(_SUBJECT, english, portuguese, RUNS)
+    return warning(_SUBJECT, f"{english}; it has succeeded since", f"{portuguese}; depois disso funcionou", RUNS)
 
 
 def _silent(entry: Any, now: datetime, since: datetime | None) -> Finding | None:
     allowed = max(_PERIODS * period_seconds(entry["schedule"]), _SHORTEST_SECONDS)
-    last = datetime.fromisoformat(entry["last_success"]) if entry["last_success"] else since
+    last = _moment(entry["last_success"]) if entry["last_success"] else since
     if last is None or allowed > _LONGEST_SECONDS * _PERIODS or (now - last).total_seconds() <= allowed:
         return None
     ago = duration((now - last).total_seconds())
@@ -94,7 +93,7 @@ def _changed(entry: Any) -> Finding | None:
 
 def _tick(found: Any) -> Iterator[Finding]:
     subject = "tick"
-    age = (datetime.fromisoformat(found["now"]) - datetime.fromisoformat(found["tick_at"])).total_seconds()
+    age = (_moment(found["now"]) - _moment(found["tick_at"])).total_seconds()
     if age > _SHORTEST_SECONDS:
         yield problem(subject, f"silent for {duration(age)}", f"em silêncio há {duration(age)}", REPAIR)
     elif found["tick_problem"]:
@@ -102,3 +101,7 @@ def _tick(found: Any) -> Iterator[Finding]:
         yield problem(subject, f"it met: {what}", f"ele encontrou: {what}", "select filaviva.tick();")
     else:
         yield ok(subject, f"ran {duration(max(0.0, age))} ago", f"rodou há {duration(max(0.0, age))}")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

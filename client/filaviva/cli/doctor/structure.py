@@ -7,7 +7,9 @@ from filaviva.cli.doctor.findings import Facts, Finding, not_looked_at, ok, prob
 from filaviva.cli.doctor.needs import LIVE_TABLES
 
 PUSH = "supabase db push"
-_EXTENSIONS = {"pgmq": "pgmq", "pg_cron": "pg_cron", "pg_net": "pg_net", "supabase_vault": "supabase_vault"}
+_MAY_USE = "extension in ('broadcast', 'presence') and (select filaviva.may_use_topic((select realtime.topic())))"
+_HEAR = f"for select to authenticated using ({_MAY_USE});"
+_SPEAK = f"for insert to authenticated with check ({_MAY_USE});"
 
 
 def examine_structure(facts: Facts) -> Iterator[Finding]:
@@ -16,6 +18,7 @@ def examine_structure(facts: Facts) -> Iterator[Finding]:
     yield from _extensions(facts.get("extensions"))
     yield from _rights(facts.get("tables"))
     yield from _publication(facts.get("publication"), facts.get("tables"))
+    yield from _topics(facts.get("topics"))
 
 
 def _engine(engine: Any, tables: Any) -> Iterator[Finding]:
@@ -84,7 +87,9 @@ def _rights(tables: Any) -> Iterator[Finding]:
                 f"Run the `create policy … on {name}` of supabase/migrations again",
             )
     if not bad:
-        yield ok(subject, f"on, with policies, for {len(there)} tables", f"ativa, com policies, em {len(there)} tabelas")
+        yield ok(
+            subject, f"on, with policies, for {len(there)} tables", f"ativa, com policies, em {len(there)} tabelas"
+        )
 
 
 def _publication(publication: Any, tables: Any) -> Iterator[Finding]:
@@ -133,6 +138,25 @@ def _streamed(table: Any) -> Iterator[Finding]:
         yield problem("replica identity", english, portuguese, step)
 
 
+def _topics(topics: Any) -> Iterator[Finding]:
+    subject = "private topics"
+    if blind := not_looked_at(subject, topics):
+        yield blind
+        return
+    if not topics["hear"]:
+        english = "no policy lets users hear them: presence shows nobody"
+        portuguese = "nenhuma policy deixa os usuários ouvi-los: a presença não mostra ninguém"
+        step = f'create policy "users hear topics that are theirs" on realtime.messages {_HEAR}'
+        yield problem(subject, english, portuguese, step)
+    if not topics["speak"]:
+        english = "no policy lets users speak on them: nobody goes online"
+        portuguese = "nenhuma policy deixa os usuários falar neles: ninguém fica online"
+        step = f'create policy "users speak on topics that are theirs" on realtime.messages {_SPEAK}'
+        yield problem(subject, english, portuguese, step)
+    if topics["hear"] and topics["speak"]:
+        yield ok(subject, "users hear and speak on theirs", "os usuários ouvem e falam nos seus")
+
+
 def not_installed() -> Finding:
     """The finding of a project that has no function `diagnose`."""
     return problem(
@@ -147,7 +171,8 @@ def not_told() -> Finding:
     """The finding of everything that only the service key, or the database, would tell."""
     return unknown(
         "engine",
-        "left out: migrations, extensions, row security, publication, schedules, drain, queues, workers, alerts, server",
+        "left out: migrations, extensions, row security, publication, schedules, drain, queues, workers, alerts,"
+        " server",
         "não verificados: migrações, extensões, row security, publicação, agendamentos, drain, filas, workers, alertas,"
         " servidor",
         "Set SUPABASE_SERVICE_ROLE_KEY, or SUPABASE_DB_URL, and call again",

@@ -13,7 +13,14 @@ _TOO_LONG_SECONDS = 300.0
 
 def examine_work(facts: Facts) -> Iterator[Finding]:
     """Everything about jobs and who runs them."""
-    for subject, examine in (("queues", _queues), ("workers", _workers), ("alerts", _alerts), ("server", _server)):
+    examinations = (
+        ("queues", _queues),
+        ("workers", _workers),
+        ("alerts", _alerts),
+        ("accounts", _accounts),
+        ("server", _server),
+    )
+    for subject, examine in examinations:
         found = facts.get(subject)
         if blind := not_looked_at(subject, found):
             yield blind
@@ -29,7 +36,9 @@ def _queues(queues: Any) -> Iterator[Finding]:
         count = len(queues)
         more = (f"; paused and empty: {', '.join(paused)}", f"; em pausa e vazias: {', '.join(paused)}")
         english, portuguese = (text if paused else "" for text in more)
-        yield ok("queues", f"{count}, and no job waits for long{english}", f"{count}, nenhum job espera muito{portuguese}")
+        yield ok(
+            "queues", f"{count}, and no job waits for long{english}", f"{count}, nenhum job espera muito{portuguese}"
+        )
     yield from _leases(queues)
 
 
@@ -108,6 +117,21 @@ def _alerts(alerts: Any) -> Iterator[Finding]:
         yield warning("alerts", english, portuguese, "select check_alerts();")
     if not alerts["open"] and not alerts["broken_rules"]:
         yield ok("alerts", "none is open", "nenhum aberto")
+
+
+def _accounts(accounts: Any) -> Iterator[Finding]:
+    lost = [one for one in accounts if one["status"] == "reconnect"]
+    if lost:
+        listed = ", ".join(f"{one['count']} {one['platform']} ({one['reason'] or '?'})" for one in lost)
+        yield warning(
+            "accounts",
+            f"their platforms no longer accept the tokens of {listed}: their owners must connect them again",
+            f"as plataformas não aceitam mais os tokens de {listed}: os donos precisam conectar de novo",
+            "select user_id, platform, reconnect_reason from social_accounts where status = 'reconnect';",
+        )
+    else:
+        count = sum(one["count"] for one in accounts)
+        yield ok("accounts", f"{count} connected, all with tokens", f"{count} conectadas, todas com tokens")
 
 
 def _server(server: Any) -> Iterator[Finding]:
