@@ -73,6 +73,10 @@ class Rpc(Transport):
         """Size, rates and trends, one row a queue; for operators."""
         return as_rows(await self.call("queue_metrics", {"p_queue": queue}, repeatable=True))
 
+    async def my_rate_limits(self) -> list[Row]:
+        """The signed-in user's limits: ``{limiter, key}`` each with what `rate_limit_status` answers."""
+        return as_rows(await self.call("my_rate_limits", {}, repeatable=True))
+
     async def rate_limit_status(self, limiter: str, key: str) -> Row:
         """How a key stands under a limit: ``{allowed, remaining, limit, window_seconds, retry_after}``."""
         return as_row(await self.call("rate_limit_status", {"p_limiter": limiter, "p_key": key}, repeatable=True))

@@ -180,8 +180,9 @@ class Views:
         """How the caller stands under rate limits, by the limiter's name, every `refresh_interval` seconds.
 
         Args:
-            keys: for each limiter the key that is meant, such as the id of an instance. Default: every limiter, with
-                the signed-in user as the key.
+            keys: for each limiter the key that is meant, such as the id of an instance. Default: the limits on the
+                signed-in user, such as ``api``, and on the accounts they have connected, such as
+                ``account_posts:instagram``.
             refresh_interval: seconds between two looks.
             on_change: called with each new state, as `filaviva.live.callback.Callback` says.
 

@@ -287,6 +287,15 @@ async def test_a_user_sees_their_own_rate_limits(project: Project) -> None:
         assert (before.limit, before.window_seconds, before.allowed) == (1000, 60, True)
 
 
+async def test_limits_on_a_connected_account_are_named_by_its_platform(project: Project) -> None:
+    user = await project.new_user()
+    account = {"p_user_id": str(user), "p_platform": "x", "p_external_id": "1", "p_display_name": "Padaria"}
+    await project.call("connect_account", **account, p_secrets={"access_token": "t"})
+    async with project.client(user) as fila, fila.rate_limits() as view:
+        found = await view.loaded()
+        assert {"api", "account_posts:x", "x_quarter:x"} <= found.keys()
+
+
 async def test_rate_limits_without_a_user_need_keys(project: Project) -> None:
     async with FilaViva(project.stack.api_url, project.stack.keys.service_role_key) as service:
         with pytest.raises(InvalidRequest, match="keys"):

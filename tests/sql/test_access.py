@@ -17,6 +17,7 @@ CALLABLE = {
         "enqueue_jobs",
         "limit_queue",
         "limpar_queue_jobs_antigos",
+        "my_rate_limits",
         "pause_queue",
         "prune_jobs",
         "purge_queue",

@@ -8,6 +8,7 @@ from filaviva.live.context import LiveContext
 from filaviva.live.polled import PolledView
 from filaviva.models import RateLimitStatus, from_row
 from filaviva.operator_models import QueueMetrics
+from filaviva.rpc import Row
 
 
 class LiveQueueMetrics(PolledView[list[QueueMetrics]]):
@@ -86,15 +87,21 @@ class LiveRateLimits(PolledView[Mapping[str, RateLimitStatus]]):
             )
 
         async def fetch() -> Mapping[str, RateLimitStatus]:
-            asked = keys if keys is not None else await self._own_keys()
-            return {
-                limiter: from_row(RateLimitStatus, await context.rpc.rate_limit_status(limiter, key))
-                for limiter, key in asked.items()
-            }
+            return await (self._own() if keys is None else self._of(keys))
 
         super().__init__(context, fetch, refresh_interval, on_change)
 
-    async def _own_keys(self) -> Mapping[str, str]:
-        """Every limiter, with the user as the key."""
-        user_id = self._context.user_id or ""
-        return {str(row["name"]): user_id for row in await self._context.rpc.list_rate_limiters()}
+    async def _own(self) -> Mapping[str, RateLimitStatus]:
+        """The user's limits; a limit on an account has the rest of its key, such as the platform, after a colon."""
+        rows = await self._context.rpc.my_rate_limits()
+        return {self._name(row): from_row(RateLimitStatus, row) for row in rows}
+
+    def _name(self, row: Row) -> str:
+        rest = str(row["key"]).removeprefix(f"{self._context.user_id}").removeprefix(":")
+        return f"{row['limiter']}:{rest}" if rest else str(row["limiter"])
+
+    async def _of(self, keys: Mapping[str, str]) -> Mapping[str, RateLimitStatus]:
+        return {
+            limiter: from_row(RateLimitStatus, await self._context.rpc.rate_limit_status(limiter, key))
+            for limiter, key in keys.items()
+        }

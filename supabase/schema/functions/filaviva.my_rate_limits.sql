@@ -1,0 +1,31 @@
+CREATE FUNCTION filaviva.my_rate_limits() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_me constant uuid := filaviva.caller_id();
+begin
+  if v_me is null then
+    perform filaviva.fail(401, 'not_signed_in', 'Whose limits? Nobody is signed in.', 'Sign in, or ask for one key with rate_limit_status().');
+  end if;
+  return (
+    select coalesce(jsonb_agg(filaviva.rate_limit_status(m.limiter, m.key) || jsonb_build_object('limiter', m.limiter, 'key', m.key) order by m.limiter, m.key), '[]')
+    from (
+      select 'api' as limiter, v_me::text as key where exists (select from public.rate_limiters l where l.name = 'api')
+      union
+      select q.limiter, v_me::text from public.queue_limits q where q.key = 'user_id'
+      union
+      -- Of the limits on accounts, those of the platforms that the user has connected.
+      select q.limiter, v_me || ':' || case split_part(q.key, '=', 2) when '' then a.platform else split_part(q.key, '=', 2) end
+      from public.queue_limits q join public.social_accounts a on a.user_id = v_me
+      where q.key = 'user_id+payload.platform' or q.key = 'user_id+payload.platform=' || a.platform
+        or (q.key like 'user\_id+payload.option=%' and split_part(split_part(q.key, '=', 2), '_', 1) = a.platform)
+    ) m
+  );
+end
+$$;
+
+COMMENT ON FUNCTION filaviva.my_rate_limits() IS 'How the signed-in user stands under each limit on users and on their accounts: [{limiter, key, allowed, remaining, limit, window_seconds, retry_after}].';
+
+REVOKE ALL ON FUNCTION filaviva.my_rate_limits() FROM PUBLIC;
+GRANT ALL ON FUNCTION filaviva.my_rate_limits() TO authenticated;
