@@ -197,8 +197,9 @@ class _Publication:
         try:
             await self.session.freshen()
             found = await self.session.call((await self._with_urls_if_possible())._poll)
-        except AccountBusy as busy:
-            return self._wait(Pending(self.checkpoint.remote, busy.after_seconds), Unconfirmed(self._unknown()))
+        except AccountBusy as busy:  # the platform was not asked: no look, since adapters count time in looks
+            checkpoint = self._next(self.checkpoint.remote, self.checkpoint.looks)
+            return Snooze(timedelta(seconds=busy.after_seconds), checkpoint)
         except CallFailed as failed:
             return self._not_seen(failed.failure)
         if isinstance(found, Published):

@@ -339,6 +339,7 @@ async def test_a_published_post_has_its_ids_and_a_permalink_where_one_can_be_had
     graph.get(f"{ROOT}/m1").mock(side_effect=[response])
     finished = await adapter.finish(post(), ACCOUNT, REMOTE)
     assert bodies(graph.post(PUBLISH)) == [{"creation_id": "c1"}]
+    assert isinstance(finished, Published)
     assert finished.result == {
         "platform": "instagram",
         "option": "instagram_feed",

@@ -266,6 +266,15 @@ async def test_an_irreversible_call_that_was_refused_is_never_an_open_question(
     assert len(scene.platform.tokens("finish")) == 1
 
 
+async def test_waiting_for_another_worker_is_no_look_at_the_post(scene: Scene) -> None:
+    account = scene.connect()
+    scene.platform.bad_tokens = {"old"}
+    await scene.ledger.begin_refresh(UUID(account), 1, 60)
+    outcome = await scene.run(committed(looks=3))
+    assert isinstance(outcome, Snooze) and outcome.checkpoint is not None
+    assert outcome.checkpoint["looks"] == 3, "adapters take looks for time that has passed at the platform"
+
+
 @pytest.mark.parametrize(("network", "end"), [("x", "reconnect"), ("youtube", "connected")])
 async def test_a_worker_that_dies_between_renewing_and_storing_leaves_an_account_that_recovers_or_says_so(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, network: str, end: str

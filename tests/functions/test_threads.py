@@ -245,6 +245,7 @@ async def test_a_published_post_has_its_id_and_its_address(adapter: Threads, gra
     graph.get(f"{ROOT}/m1").respond(json={"permalink": "https://www.threads.net/@ana/post/x"})
     finished = await adapter.finish(post(), ACCOUNT, REMOTE)
     assert forms(graph.post(PUBLISH)) == [{"creation_id": "c1"}]
+    assert isinstance(finished, Published)
     assert finished.result == {
         "platform": "threads",
         "option": "threads_post",
