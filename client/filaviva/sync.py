@@ -53,6 +53,7 @@ class SyncFilaViva:
         self._process = os.getpid()
         self._door = threading.Lock()
         self._is_closed = False
+        self._calls: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="filaviva", daemon=True)
         self._thread.start()
 
@@ -86,11 +87,18 @@ class SyncFilaViva:
             self._loop.close()
 
     async def _end(self) -> None:
-        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        calls = list(self._calls)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         await self._fila.aclose()
+
+    async def _followed(self, call: Coroutine[Any, Any, R]) -> R:
+        """The answer of `call`, which `_end` can end."""
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return await task
 
     enqueue = _blocking(FilaViva.enqueue)
     """As `FilaViva.enqueue`."""
@@ -124,7 +132,7 @@ class SyncFilaViva:
             if self._is_closed:
                 call.close()
                 raise client_closed()
-            future = asyncio.run_coroutine_threadsafe(call, self._loop)
+            future = asyncio.run_coroutine_threadsafe(self._followed(call), self._loop)
         try:
             return future.result()
         except concurrent.futures.CancelledError:

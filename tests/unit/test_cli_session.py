@@ -1,6 +1,9 @@
 """How a command is made of an async function, and what becomes of what goes wrong in it."""
 
 import asyncio
+import errno
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
@@ -11,7 +14,7 @@ from typer.testing import CliRunner, Result
 from filaviva.cli.exits import Exit
 from filaviva.cli.session import Session, command
 from filaviva.cli.streams import merged
-from filaviva.errors import NotFound
+from filaviva.errors import WRONG_KEY_HINT, NotFound, NotSignedIn
 
 SETTINGS = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": "key", "SUPABASE_SERVICE_ROLE_KEY": None}
 
@@ -21,6 +24,10 @@ async def failing(session: Session, how: str, twice: Annotated[bool, typer.Optio
     """Fails as it is told to."""
     if how == "defect":
         raise ZeroDivisionError("division by zero")
+    if how == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if how == "key":
+        raise NotSignedIn("The key is not accepted.", code="refused", hint=WRONG_KEY_HINT)
     if how == "interrupt":
         raise KeyboardInterrupt
     if how == "missing":
@@ -45,6 +52,8 @@ def test_a_command_has_its_own_options_and_the_common_ones() -> None:
     ("how", "code", "said"),
     [
         ("missing", 1, "Error: There is none. [unknown_job]\nNext:  Look again.\n"),
+        ("full", 1, "Error: The system refused: No space left on device. [system_refused]\n"),
+        ("key", 4, "Next:  Copy the project's anon or publishable key again."),
         ("interrupt", 130, ""),
         ("defect", 70, "ZeroDivisionError: division by zero. [defect]\nNext:  Set FILAVIVA_DEBUG=1"),
     ],
@@ -109,3 +118,21 @@ async def test_one_stream_that_fails_ends_all() -> None:
         async for _ in merged([endless(), numbers(1, end=NotFound("Gone.", code="unknown_job"))]):
             pass
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("SSL_CERT_FILE", "/nowhere"), ("ALL_PROXY", "nonsense://1")])
+def test_an_environment_that_allows_no_connection_is_named(variable: str, value: str) -> None:
+    answer = run("fine", **{variable: value})
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "[not_configured]\nNext:  Look at HTTP_PROXY" in answer.stderr
+
+
+def test_closed_streams_are_no_defect() -> None:
+    script = "from filaviva.cli import main; main()"
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -c "{script}" jobs >&- 2>&- <&-', sys.executable],
+        env={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": "key"},
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == Exit.NO_ANSWER

@@ -55,7 +55,9 @@ def test_what_is_no_text_is_named(value: Any, found: str) -> None:
         Rpc(URL, "anon", value)
 
 
-@pytest.mark.parametrize("url", ["", "project.supabase.co", "ftp://project.test", "https://", "http://a b\n"])
+@pytest.mark.parametrize(
+    "url", ["", "project.supabase.co", "ftp://project.test", "https://", "http://a b", "http://a\n"]
+)
 def test_what_is_no_web_address_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Rpc(url, "anon")

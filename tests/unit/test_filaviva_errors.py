@@ -95,6 +95,7 @@ def test_a_path_in_the_url_is_named_as_such() -> None:
 def test_a_wrong_key_means_not_signed_in() -> None:
     error = from_postgrest(answer(None, "Invalid API key", hint="Double check your key."))
     assert type(error) is errors.NotSignedIn
+    assert "publishable key" in error.hint
 
 
 def test_a_project_without_the_migrations_is_named_as_such() -> None:

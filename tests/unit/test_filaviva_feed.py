@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from filaviva.errors import FilaVivaError, Forbidden, InvalidRequest, NotSignedIn, RateLimited
+from filaviva.errors import FilaVivaError, Forbidden, InvalidRequest, NotSignedIn, RateLimited, Unavailable
 from filaviva.realtime.connection import Connection
 from filaviva.realtime.feed import Change, Feeds
+from filaviva.realtime.socket import Socket
 from tests.unit.phoenix import QUICK, Ear, Message, Phoenix, confirmation, connected, phoenix
 
 __all__ = ["phoenix"]
@@ -274,3 +275,27 @@ async def test_closing_the_connection_leaves_every_channel_and_is_for_good(phoen
     with pytest.raises(FilaVivaError) as caught:
         feeds.follow(Ear(), "jobs", "id=eq.2")
     assert caught.value.code == "client_closed"
+
+
+async def test_leaving_that_is_given_up_still_frees_the_connection(phoenix: Phoenix) -> None:
+    async with connected(phoenix) as connection:
+        ear = Ear()
+        place = Feeds(connection).follow(ear, "jobs", "id=eq.1")
+        assert await ear.next() == "joined"
+        phoenix.is_mute = True  # the leave is not answered
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await place.close()
+        async with asyncio.timeout(5):  # nobody holds the socket any more
+            await phoenix.sockets[0].wait_closed()
+
+
+async def test_a_url_in_capitals_is_one_and_no_error_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "filaviva")
+    async with connected(Phoenix()) as connection:
+        with pytest.raises(Unavailable) as caught:
+            await Socket.open("HTTP://127.0.0.1:9/realtime/v1", "s3cret", 1, connection.meter.answered)
+        assert "isn't a valid URI" not in caught.value.message
+        with pytest.raises(Unavailable) as caught:
+            await Socket.open("http://a b/#c", "s3cret", 1, connection.meter.answered)
+        assert "s3cret" not in str(caught.value)

@@ -61,3 +61,15 @@ async def test_a_pace_that_was_not_used_lets_nobody_wait() -> None:
     began = loop.time()
     await pace.turn()
     assert loop.time() - began < 0.08
+
+
+async def test_who_gives_up_waiting_takes_no_turn() -> None:
+    pace, loop = Pace(10), asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(100):
+        waiting = asyncio.create_task(pace.turn())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    await pace.turn()
+    assert loop.time() - began < 1

@@ -122,3 +122,13 @@ async def test_a_topic_that_is_refused_is_told(phoenix: Phoenix) -> None:
         await eventually(lambda: channel.error is not None)
         assert channel.error is not None
         assert (channel.error.code, channel.is_refused) == ("realtime_forbidden", True)
+
+
+async def test_a_server_that_ends_the_channel_after_each_join_is_asked_more_and_more_seldom(phoenix: Phoenix) -> None:
+    async with connected(phoenix, TOKEN) as connection, PrivateChannel(Rooms(connection), "presence:1"):
+        moments = list[float]()
+        for times in range(1, 6):
+            await joined(phoenix, times)
+            moments.append(asyncio.get_running_loop().time())
+            await phoenix.tell("phx_close", {})
+        assert moments[4] - moments[3] > 0.4  # 0.8 s at most; without it, about 0.1

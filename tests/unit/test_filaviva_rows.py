@@ -187,3 +187,15 @@ def test_a_snapshot_does_not_change_and_unchanged_rows_are_the_same_objects() ->
     assert [item.version for item in before] == [1, 1]
     assert [item.version for item in known.newest] == [1, 2]
     assert known.newest[0] is before[0]
+
+
+def test_a_row_that_leaves_while_a_full_page_is_on_its_way_makes_the_next_one_wanted() -> None:
+    known = rows(limit=2, wanted="busy")
+    read(known, record(1, "a"))
+    known.begin_read()
+    known.take_change(record(2, "c", seq=3, status="done"), is_whole=True)
+    known.take_read([record(1, "c", seq=3), record(1, "b", seq=2)])
+    known.end_read(None)
+    assert (len(known), known.was_thinned) == (1, True)
+    read(known, record(1, "b", seq=2), record(1, "a"))
+    assert (len(known), known.was_thinned) == (2, False)

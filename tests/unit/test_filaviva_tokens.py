@@ -94,3 +94,47 @@ def test_metrics_count_what_happened_in_their_units() -> None:
     assert shown.average_latency == pytest.approx(200)
     now[0] = 1000.0
     assert (meter.snapshot().reconnection_rate, meter.snapshot().error_rate) == (0.0, 0.0)
+
+
+async def test_a_provider_that_gives_no_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filaviva.tokens._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("filaviva.tokens._LEAST_SECONDS", 0.01)
+    good, asked = token(3600), list[int]()
+    applied: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def provide() -> str | None:
+        asked.append(1)
+        if len(asked) < 3:
+            await asyncio.get_running_loop().create_future()
+        return good
+
+    keeper = TokenKeeper(provide, token(0.01), applied.put)
+    await keeper.start()
+    assert await asyncio.wait_for(applied.get(), 5) == good
+    await keeper.close()
+
+
+async def test_a_client_that_was_not_entered_promises_no_new_token() -> None:
+    async def provide() -> str | None:
+        return token(3600)
+
+    assert not TokenKeeper(provide, None, asyncio.Queue[str | None]().put).renew()
+
+
+async def test_a_token_that_the_application_sets_meanwhile_stays() -> None:
+    asked, answer = asyncio.Event(), asyncio.get_running_loop().create_future()
+    applied: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def provide() -> str | None:
+        asked.set()
+        given: str = await answer
+        return given
+
+    keeper = TokenKeeper(provide, token(0.01), applied.put)
+    await keeper.start()
+    await asyncio.wait_for(asked.wait(), 5)
+    keeper.changed(token(3600, 1))
+    answer.set_result(token(1800, 2))
+    await asyncio.sleep(0.05)
+    assert applied.empty()
+    await keeper.close()

@@ -236,3 +236,17 @@ async def test_a_polled_view_that_is_refused_says_so(context: LiveContext) -> No
             await view.loaded()
         with pytest.raises(RuntimeError, match="loaded"):
             _ = view.current
+
+
+async def test_a_callback_may_close_its_own_view_and_goes_on(context: LiveContext) -> None:
+    went_on = asyncio.Event()
+
+    async def close(_: int) -> None:
+        await view.close()
+        went_on.set()
+
+    async with View(context, close) as view:
+        view.counter.set(1)
+        async with asyncio.timeout(5):
+            await went_on.wait()
+        assert view.counter.was_left

@@ -90,7 +90,7 @@ class LiveConversation(LiveView[ConversationState]):
         await self._sender.close()
         await super().close()
         if self._messages is not None:
-            self._messages.callback.close()
+            self._messages.close()
 
     async def _send_typing(self, event: str) -> None:
         await self._channel.send(event, self._own)
@@ -110,7 +110,8 @@ class _Messages(Source):
 
     def __init__(self, callback: Callback[Mapping[str, Any]]) -> None:
         super().__init__()
-        self.callback = callback
+        self._callback = callback
+        self._is_over = False
         self._waiting: deque[Mapping[str, Any]] = deque(maxlen=_MOST_WAITING)
         self._came = asyncio.Event()
         self.is_loading, self.is_live = False, True
@@ -120,8 +121,13 @@ class _Messages(Source):
         self._came.set()
 
     async def run(self) -> None:
-        while True:
+        while not self._is_over:
             await self._came.wait()
-            while self._waiting:
-                await self.callback.call(self._waiting.popleft())
+            while self._waiting and not self._is_over:
+                await self._callback.call(self._waiting.popleft())
             self._came.clear()
+
+    def close(self) -> None:
+        """Call no more; the call that runs may be the one that closes the view."""
+        self._is_over = True
+        self._callback.close()

@@ -18,7 +18,8 @@ TABLES = LIVE_TABLES | {
 FUNCTIONS = frozenset({
     "announce_worker", "cancel_jobs", "claim_job", "claim_jobs", "commit_job", "count_due_jobs", "diagnose",
     "disconnect_account", "dismiss_worker", "due_queues", "enqueue_jobs", "extend_leases", "kick_queue",
-    "my_rate_limits", "pause_queue", "probe_answer", "probe_drain", "prune_jobs", "purge_queue", "queue_metrics", "queue_stats",
+    "my_rate_limits", "pause_queue", "probe_answer", "probe_drain", "prune_jobs", "purge_queue", "queue_metrics",
+    "queue_stats",
     "rate_limit_status", "record_runs", "redrive_jobs", "resolve_job", "resume_queue", "settle_and_claim",
     "settle_jobs", "tick", "usual_run_seconds", "why_waiting",
 })  # fmt: skip
