@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [throughput growth worker rest devstack]`, all of them by default.
+"""Run the benchmarks: `python -m benchmarks [throughput growth worker rest live devstack]`, all of them by default.
 
 Each shows a table and writes build/bench/<name>.json. Times of a busy machine mean little; ratios within one run hold.
 """
@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import devstack, growth, rest, throughput, worker
+from benchmarks import devstack, growth, live, rest, throughput, worker
 from devstack.cluster import Cluster, remove_cluster, start_cluster
 from devstack.migrations import apply_migrations, find_migrations
 
@@ -79,11 +79,20 @@ def run_rest() -> Any:
     return rest.as_json(figures)
 
 
+def run_live() -> Any:
+    """Live views at the client."""
+    figures = live.measure()
+    rows = [(f.name, f"{f.value:,.1f} {f.unit}", f"≤ {f.limit:g} {f.unit}") for f in figures]
+    show("Live views", ("", "reached", "to reach"), rows)
+    return live.as_json(figures)
+
+
 BENCHMARKS: dict[str, Callable[[], Any]] = {
     "throughput": run_throughput,
     "growth": run_growth,
     "worker": run_worker,
     "rest": run_rest,
+    "live": run_live,
     "devstack": devstack.run,
 }
 

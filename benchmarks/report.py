@@ -68,6 +68,9 @@ def _benchmarks() -> Iterator[str]:
     if found := _read("rest"):
         rows = [(f["what"], f"{f['per_second']:,.0f}") for f in found]
         yield _section("Through devstack's REST, jobs a second", ("", "reached"), rows)
+    if found := _read("live"):
+        rows = [(f["name"], f"{f['value']:,.1f} {f['unit']}", f"≤ {f['limit']:g} {f['unit']}") for f in found]
+        yield _section("Live views at the client, on devstack", ("", "reached", "to reach"), rows)
     if found := _read("devstack"):
         figures = found.values()
         rows = [

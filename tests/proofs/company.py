@@ -24,6 +24,7 @@ class Company:
     id: str
     said: int = 0
     job_events: int = 0
+    is_closed: bool = False
 
     @property
     def topics(self) -> tuple[str, str, str]:
@@ -31,8 +32,8 @@ class Company:
         return f"empresa:{self.id}", f"presence:{self.id}", f"atendente:{self.ana}"
 
     async def work(self, speaker: PrivateChannel, count: int) -> None:
-        """Run a job, say something, and so on, until `count` events have happened."""
-        while self.said + self.job_events < count:
+        """Run jobs, say something, and so on, until `count` events have happened or `is_closed` is set."""
+        while self.said + self.job_events < count and not self.is_closed:
             jobs = [{"company_id": self.id}] * 4
             for job_id in await self.hand.enqueue(self.ana, *jobs):
                 claimed = await self.hand.claim(job_id)

@@ -25,12 +25,17 @@ class Mover:
     on_enqueued: Callable[[str], None] = lambda _: None
     _waiting: list[str] = field(default_factory=list)
     _held: list[dict[str, Any]] = field(default_factory=list)
+    _stopped: bool = False
 
     async def run(self, longest_pause: float = 0.04) -> None:
-        """Move until cancelled."""
-        while True:
+        """Move until `stop`; a move is never broken off, as that would cost the connection."""
+        while not self._stopped:
             await self.step()
             await asyncio.sleep(self.chance.uniform(0, longest_pause))
+
+    def stop(self) -> None:
+        """Make no further move."""
+        self._stopped = True
 
     async def step(self) -> None:
         """One move of one job."""

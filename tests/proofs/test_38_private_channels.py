@@ -25,6 +25,7 @@ from tests.proofs.live_project import LiveProject
 
 Json = dict[str, Any]
 
+FORGED = {"forged": True}
 CARRIERS = ("postgres_changes", "broadcast", "presence_state", "presence_diff")
 READ_ONLY = """
 create policy "everybody hears notices" on realtime.messages for select to authenticated
@@ -48,21 +49,33 @@ class Intruder:
     answer: str = ""
 
     async def listen(self, project: LiveProject, ready: asyncio.Semaphore) -> None:
-        """Join, speak, and listen until cancelled; joins again when the channel is closed."""
+        """Join, speak, and listen until cancelled."""
         url = f"{project.url.replace('http', 'ws', 1)}/realtime/v1/websocket?apikey={project.keys.anon_key}&vsn=1.0.0"
         async with websockets.connect(url, max_size=None) as socket:
-            await self._send(socket, "phx_join", {"config": self.config, "access_token": self.token})
-            await self._send(socket, "broadcast", {"type": "broadcast", "event": "said", "payload": {"forged": True}})
-            await self._send(socket, "presence", {"event": "track", "payload": {"forged": True}})
-            async for text in socket:
-                frame: Json = json.loads(text)
-                if frame["event"] == "phx_reply" and frame["ref"] == "phx_join":
-                    self.answer = frame["payload"]["status"]
-                    ready.release()
-                elif _is_blank(frame):
-                    self.blank += 1
-                elif frame["event"] in CARRIERS and not self._is_of_its_own(frame):
-                    self.heard.append(frame)
+            beating = asyncio.create_task(self._beat(socket))
+            try:
+                await self._send(socket, "phx_join", {"config": self.config, "access_token": self.token})
+                await self._send(socket, "broadcast", {"type": "broadcast", "event": "said", "payload": FORGED})
+                await self._send(socket, "presence", {"event": "track", "payload": FORGED})
+                async for text in socket:
+                    self._take(json.loads(text), ready)
+            finally:
+                beating.cancel()
+
+    def _take(self, frame: Json, ready: asyncio.Semaphore) -> None:
+        if frame["event"] == "phx_reply" and frame["ref"] == "phx_join":
+            self.answer = frame["payload"]["status"]
+            ready.release()
+        elif _is_blank(frame):
+            self.blank += 1
+        elif frame["event"] in CARRIERS and not self._is_of_its_own(frame):
+            self.heard.append(frame)
+
+    async def _beat(self, socket: websockets.ClientConnection) -> None:
+        """The server ends a socket that is silent for a minute."""
+        while True:
+            await asyncio.sleep(20)
+            await socket.send(json.dumps({"topic": "phoenix", "event": "heartbeat", "payload": {}, "ref": None}))
 
     async def _send(self, socket: websockets.ClientConnection, event: str, payload: Json) -> None:
         frame = {"topic": f"realtime:{self.topic}", "event": event, "payload": payload, "ref": event, "join_ref": "1"}

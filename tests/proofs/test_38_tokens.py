@@ -1,7 +1,6 @@
 """Proof 38, the tokens: one that ends takes its channels with it, a new one costs no event, a lost right is lost."""
 
 import asyncio
-import contextlib
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -84,9 +83,8 @@ async def refresh(database: Database, proof: Proof, *, tokens: int) -> None:
             await of_rui.set_access_token(project.token(company.rui))
             await asyncio.sleep(0.1)
             lost += not (listener.is_live and view.is_live)
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
+        company.is_closed = True
+        await working
         await speaker.send("said", {"n": MARK})
         versions = {job_id: version for job_id, (version, _) in (await company.hand.rows(company.ana)).items()}
         await until(lambda: heard[-1:] == [MARK] and {str(job.id): job.version for job in view.jobs} == versions)

@@ -22,6 +22,9 @@ from functions.jobs import registry
 from functions.jobs.context import ClaimedJob, Context
 from functions.jobs.outcomes import Outcome
 from functions.worker.host import WorkerHost
+from functions.worker.ledger import Ledger
+from functions.worker.postgres_ledger import PostgresLedger
+from functions.worker.rest_ledger import rest_ledger
 from tests.functions.publishing import FILES
 from tests.proofs.conftest import Proof, Stand, services_of
 from tests.sql.conftest import Engine, make_user
@@ -126,9 +129,16 @@ async def last_wait(engine: Engine, over: asyncio.Event) -> float:
 
 
 async def publish(
-    stand: Stand, proof: Proof, folder: Path, monkeypatch: pytest.MonkeyPatch, *, posts: int, latency_seconds: float
+    stand: Stand,
+    proof: Proof,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    posts: int,
+    latency_seconds: float,
+    straight: Ledger | None = None,
 ) -> float:
-    """Publish so many posts; the share of the slots' time that was used."""
+    """Publish so many posts, over PostgREST or straight from PostgreSQL; the share of the slots' time that was used."""
     watch, over = watch_handler(monkeypatch), asyncio.Event()
     async with networks(folder, latency_seconds) as (providers, media):
         bases = {f"{name}_base_url": f"{providers}/{name}" for name in STEPS if name != "oauth"}
@@ -144,13 +154,14 @@ async def publish(
             with stand.database.connect() as beside:
                 waiting = asyncio.create_task(last_wait(Engine(beside), over))
                 while not stand.is_over():
-                    await WorkerHost(services).drain([QUEUE])
+                    await WorkerHost(services, straight or rest_ledger(services)).drain([QUEUE])
                 over.set()
                 share = watch.busy_share(await waiting)
         effects = await ledger(providers)
     completed = stand.engine.value("select count(*) from public.jobs where status = 'completed' and attempt = 1")
     proof.record(
-        60, "slots of publications", reached=f"{share:.1%} of five slots' time, {len(effects)} posts public",
+        60, "slots of publications, straight" if straight else "slots of publications",
+        reached=f"{share:.1%} of five slots' time, {len(effects)} posts public",
         target=">= 95 % of five slots' time, each post public once", posts=posts, latency_ms=1000 * latency_seconds,
         runs=len(watch.at) // 2,
     )  # fmt: skip
@@ -178,5 +189,18 @@ async def test_posts_to_seven_networks_keep_the_slots_busy(
 async def test_500_posts_to_seven_networks_keep_the_slots_busy(
     stand: Stand, proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    share = await publish(stand, proof, tmp_path, monkeypatch, posts=500, latency_seconds=0.2)
+    straight = PostgresLedger(stand.database.dsn())
+    try:
+        share = await publish(stand, proof, tmp_path, monkeypatch, posts=500, latency_seconds=0.2, straight=straight)
+    finally:
+        await straight.close()
     assert share >= 0.95
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+async def test_500_posts_keep_the_slots_busy_also_through_a_gateway_that_shares_the_process(
+    stand: Stand, proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = await publish(stand, proof, tmp_path, monkeypatch, posts=500, latency_seconds=0.2)
+    assert share >= 0.9
