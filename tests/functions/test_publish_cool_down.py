@@ -84,6 +84,15 @@ async def until_over(api: httpx.AsyncClient, project: Project, user: User) -> No
     raise AssertionError(project.jobs())
 
 
+async def until_parked(api: httpx.AsyncClient, project: Project, ids: list[str], reason: str) -> None:
+    """A drain on a busy machine may leave before it has looked at all of them."""
+    for _ in range(10):
+        await drain(api, **DRAIN)
+        if all(project.job(each)["waiting_reason"] == reason for each in ids):
+            return
+    raise AssertionError([project.job(each) for each in ids])
+
+
 @pytest.mark.parametrize(
     ("platform", "step", "limiter"),
     [("threads", "container", "account_calls"), ("x", "create_post", "account_posts")],
@@ -96,11 +105,9 @@ async def test_the_posts_of_the_account_wait_untried_and_then_all_go_out(
     ids = publish(project, ana, "one", "two", "three", platform=platform)
     await refuse(providers, platform, step, 3600)
     async with client_of(app) as api:
-        await drain(api, **DRAIN)
+        await until_parked(api, project, ids, f"limit:{limiter}")
         assert await posted(providers) == set()
-        for job_id in ids:
-            job = project.job(job_id)
-            assert (job["attempt"], job["waiting_reason"], job["committed_at"]) == (0, f"limit:{limiter}", None)
+        assert {(project.job(each)["attempt"], project.job(each)["committed_at"]) for each in ids} == {(0, None)}
         why = project.call("why_waiting", ids[2])
         assert why["details"]["because"] == project.job(ids[0])["error_message"]
         assert [line["job_id"] for line in logs.find("[Process Publication API] Job waits")] == [ids[0]]
