@@ -30,10 +30,10 @@ demo: $(READY) ## Run the main job, from HTTP to live status (INPUT=file.json fo
 
 .PHONY: test
 test: $(READY) ## Run all tests, and those of the SQL a second time on PostgreSQL 15, where it is installed
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not faults and not official_cli"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --max-worker-restart 0 -m "not faults and not official_cli"
 	@if test -x $(OLDEST_POSTGRES)/postgres; then \
 	  echo "The SQL tests on PostgreSQL 15 and pgmq 1.5.1:"; \
-	  DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --oldest-pgmq -m "not faults" tests/sql; \
+	  DEVSTACK_POSTGRES_BIN=$(OLDEST_POSTGRES) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --max-worker-restart 0 --oldest-pgmq -m "not faults" tests/sql; \
 	else \
 	  echo "Left out: the SQL tests on PostgreSQL 15; there is none in $(OLDEST_POSTGRES) (Debian: postgresql-15)."; \
 	fi
